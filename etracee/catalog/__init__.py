@@ -1,0 +1,6 @@
+"""What is known of the kernel, as data under data/: calls, their arguments, flags, context."""
+
+from etracee.catalog.load import load_catalog
+from etracee.catalog.model import Catalog, EventType, Field, Flow
+
+__all__ = ["Catalog", "EventType", "Field", "Flow", "load_catalog"]

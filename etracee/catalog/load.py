@@ -1,0 +1,166 @@
+"""Read the catalog's YAML and resolve it for one architecture."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from etracee.catalog.model import (
+    Argument,
+    Captured,
+    Catalog,
+    Derivation,
+    EventType,
+    Field,
+    FieldEntry,
+    FlagsEntry,
+    Flow,
+    LifecycleEntry,
+    PartOf,
+    Registers,
+    ReturnValue,
+    Source,
+    SyscallEntry,
+    Walk,
+)
+from etracee.problems import host_lacks
+from etracee.types import Type, make_type
+
+DATA = Path(__file__).parent / "data"
+
+
+@functools.cache
+def load_catalog(arch: str = platform.machine()) -> Catalog:
+    """Return the catalog for `arch`, named as uname(2) does: x86_64, aarch64.
+
+    A call that the architecture has not is left out. ProblemsError for an unknown architecture.
+    """
+    if arch not in architectures():
+        known = ", ".join(architectures())
+        raise host_lacks(f"etracee does not know the architecture {arch}", f"it knows {known}")
+    reader = _Reader(arch)
+    events = {event.name: event for event in reader.events()}
+    families: dict[str, tuple[str, ...]] = {}
+    for event in events.values():
+        for family in event.families:
+            families[family] = (*families.get(family, ()), event.name)
+    registers = Registers(**_read(DATA / "arch.yaml")[arch])
+    return Catalog(arch, registers, events, reader.context, families)
+
+
+def architectures() -> list[str]:
+    """Return the architectures of which the catalog knows calls and registers."""
+    return list(_read(DATA / "arch.yaml"))
+
+
+class _Reader:
+    """Reads the files under DATA and ties names to what they name."""
+
+    def __init__(self, arch: str) -> None:
+        self.arch = arch
+        self.known = _read(DATA / "fields.yaml")
+        entries = _read(DATA / "context.yaml").items()
+        self.context = {name: self._context(name, FieldEntry(**entry)) for name, entry in entries}
+
+    def events(self) -> Iterator[EventType]:
+        for path in sorted((DATA / "syscalls").glob("*.yaml")):
+            for name, data in _read(path).items():
+                entry = SyscallEntry(**data)
+                if self.arch in entry.number:
+                    yield self._syscall(name, entry)
+        for name, data in _read(DATA / "lifecycle.yaml").items():
+            yield self._lifecycle(name, LifecycleEntry(**data))
+
+    def _syscall(self, name: str, entry: SyscallEntry) -> EventType:
+        fields = dict(self._with_parts(self._arguments(entry)))
+        for derived, expression in entry.derived.items():
+            fields[derived] = self._derived(derived, expression)
+        fields["ret"] = self._result()
+        named = (name for name, field in fields.items() if isinstance(field.origin, Argument))
+        default = entry.default or tuple(named)
+        number = entry.number[self.arch]
+        return EventType(name, entry.doc, entry.flow, number, fields, default, entry.families)
+
+    def _lifecycle(self, name: str, entry: LifecycleEntry) -> EventType:
+        captured = (self._captured(self._field_entry(item)) for item in entry.fields)
+        fields = dict(self._with_parts(captured))
+        return EventType(name, entry.doc, entry.flow, None, fields, entry.default, ())
+
+    def _arguments(self, entry: SyscallEntry) -> Iterator[Field]:
+        for index, item in enumerate(entry.arguments):
+            name, field = self._field_entry({"name": item} if isinstance(item, str) else item)
+            kind = self._type(field)
+            origin = Argument(index, field.argument or name)
+            yield Field(name, kind, field.doc, _argument_source(kind, entry.flow), origin)
+
+    def _field_entry(self, item: Mapping[str, Any]) -> tuple[str, FieldEntry]:
+        name = item["name"]
+        changes = {key: value for key, value in item.items() if key != "name"}
+        return name, FieldEntry(**{**self.known.get(name, {}), **changes})
+
+    def _captured(self, named: tuple[str, FieldEntry]) -> Field:
+        name, entry = named
+        return Field(name, self._type(entry), entry.doc, Source.KERNEL, Captured())
+
+    def _with_parts(self, fields: Iterator[Field]) -> Iterator[tuple[str, Field]]:
+        for field in fields:
+            yield field.name, field
+            for name, part in field.type.parts.items():
+                origin = PartOf(field.name, part)
+                yield name, Field(name, part.type, part.doc, field.source, origin)
+
+    def _derived(self, name: str, expression: str) -> Field:
+        entry = FieldEntry(**self.known[name])
+        return Field(name, self._type(entry), entry.doc, Source.DERIVED, Derivation(expression))
+
+    def _result(self) -> Field:
+        entry = FieldEntry(**self.known["ret"])
+        return Field("ret", self._type(entry), entry.doc, Source.REGISTERS, ReturnValue())
+
+    def _context(self, name: str, entry: FieldEntry) -> Field:
+        return Field(name, self._type(entry), entry.doc, Source.KERNEL, Walk(entry.read))
+
+    def _type(self, entry: FieldEntry) -> Type:
+        parameters = dict(entry.parameters)
+        if "set" in parameters:
+            parameters |= self._flags(parameters.pop("set"))
+        for key in _NAME_TABLES & parameters.keys():
+            parameters[key] = _read(DATA / "names" / f"{parameters[key]}.yaml")
+        return make_type(entry.type, parameters)
+
+    def _flags(self, name: str) -> dict[str, object]:
+        entry = FlagsEntry(**_read(DATA / "flags" / f"{name}.yaml"))
+        bits = {flag: self._number(value) for flag, value in entry.bits.items()}
+        return {"bits": bits, "groups": entry.groups, "doc": entry.doc}
+
+    def _number(self, value: int | Mapping[str, int]) -> int:
+        return value if isinstance(value, int) else value[self.arch]
+
+
+_NAME_TABLES = {"names", "signals", "families"}
+"""Parameters of types that name a file under data/names."""
+
+
+def _argument_source(kind: Type, flow: Flow) -> Source:
+    if kind.capture == "scalar":
+        return Source.REGISTERS
+    return Source.USER_ENTRY if flow is Flow.EXEC else Source.USER_EXIT
+
+
+@functools.cache
+def _read(path: Path) -> Any:
+    return yaml.load(path.read_bytes(), Loader=_Loader)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML 1.1 with the 0o… of YAML 1.2, in which manuals write file flags."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+$"), "0")
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value, 0))

@@ -1,0 +1,102 @@
+"""What flows after the kernel: the bytes of a record, events, alerts and losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+UNREADABLE = 0xFFFF
+"""A variable slot's length when the kernel could not read the value."""
+CUT = 0x8000
+"""The bit of a variable slot's length that says the value was longer than its buffer."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How a value lies in a record.
+
+    `size` bytes, read with `code` of the struct module. A variable value's slot holds its length
+    in bytes (or UNREADABLE; CUT is or-ed in); the bytes follow the fixed part, slot after slot.
+    """
+
+    c_type: str
+    code: str
+    size: int
+    variable: bool = False
+    array: int | None = None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One value of a record: `offset` and `size` in bytes, `limit` of a variable one's bytes."""
+
+    name: str
+    storage: Storage
+    offset: int
+    limit: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that the slot takes in the fixed part."""
+        return self.storage.size
+
+
+@dataclass(frozen=True)
+class EventLayout:
+    """The one truth about a record's bytes: the C struct and the decoder come from it.
+
+    `size` is that of the fixed part, a multiple of 8 bytes.
+    """
+
+    event: str
+    index: int
+    slots: tuple[Slot, ...]
+    size: int
+
+    @property
+    def variable(self) -> tuple[Slot, ...]:
+        """Return the slots whose bytes follow the fixed part, in their order there."""
+        return tuple(slot for slot in self.slots if slot.storage.variable)
+
+    @property
+    def limit(self) -> int:
+        """Return the bytes of the largest record."""
+        return self.size + sum(slot.limit for slot in self.variable)
+
+    def slot(self, name: str) -> Slot:
+        """Return the slot of that name; KeyError if there is none."""
+        return next(slot for slot in self.slots if slot.name == name)
+
+
+class Event(msgspec.Struct):
+    """Base of the event classes that the generated decoder defines, one for each event type."""
+
+
+class Alert(msgspec.Struct, tag_field="type", tag="alert"):
+    """A rule has matched; `events` caused it, the oldest first."""
+
+    timestamp: str
+    human_time: str
+    rule: str
+    title: str
+    level: str
+    tags: tuple[str, ...]
+    message: str
+    key: dict[str, object] | None
+    count: int
+    events: tuple[Event, ...]
+
+
+class Loss(msgspec.Struct, tag_field="type", tag="lost", rename={"start": "from", "end": "to"}):
+    """`count` records of one event were lost between two times (ns since the epoch, as text)."""
+
+    event: str
+    count: int
+    start: str
+    end: str
+    blind_rules: tuple[str, ...]
+
+
+Item = Event | Alert | Loss
+"""What a sink is given."""

@@ -1,0 +1,242 @@
+"""Check what was written against the catalog: every name, operator and value, for every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field as default
+from typing import Any
+
+from etracee.catalog import EventType, Field
+from etracee.catalog.model import Derivation
+from etracee.expr.evaluate import evaluate
+from etracee.expr.parse import SyntaxProblem, parse
+from etracee.expr.tree import NO, YES, All, Any_, Not, Test, Tree, Word, Written, both, either, negate
+from etracee.operators import Operator, all_operators
+from etracee.operators.base import Takes
+from etracee.problems import Place, Problem, did_you_mean
+from etracee.types import Kind, Type
+from etracee.types.text import FixedText
+
+LONGEST_TEXT = 4095
+"""Bytes of a constant: PATH_MAX without its NUL (include/uapi/linux/limits.h)."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What an expression may speak of: the fields of each event, and named lists."""
+
+    events: Mapping[str, Mapping[str, Field]]
+    lists: Mapping[str, tuple[str, ...]]
+
+    @property
+    def fields(self) -> set[str]:
+        """Return the names of all fields that some event has."""
+        return {name for fields in self.events.values() for name in fields}
+
+
+TYPE = FixedText(64, "name of the event")
+
+
+def scope_of(
+    events: Iterable[EventType], context: Mapping[str, Field], lists: Mapping[str, tuple[str, ...]]
+) -> Scope:
+    """Return the scope of an expression over `events`."""
+    return Scope({event.name: {**context, **event.fields} for event in events}, lists)
+
+
+@dataclass
+class Report:
+    """Collects problems and warnings; `place` turns an offset into a place in a file."""
+
+    place: Callable[[int], Place | None]
+    problems: list[Problem] = default(default_factory=list)
+    warnings: list[Problem] = default(default_factory=list)
+
+    def problem(self, at: int, message: str, hint: str | None = None) -> None:
+        """Note something wrong at offset `at`."""
+        self.problems.append(Problem(self.place(at), message, hint))
+
+    def warning(self, at: int, message: str, hint: str | None = None) -> None:
+        """Note something doubtful at offset `at`."""
+        self.warnings.append(Problem(self.place(at), message, hint))
+
+
+def check(text: str, scope: Scope, report: Report) -> Mapping[str, Tree]:
+    """Return the expression for each event of the scope; NO for each when it has problems."""
+    found = len(report.problems)
+    try:
+        written = parse(text)
+    except SyntaxProblem as problem:
+        report.problem(problem.at, problem.message, problem.hint)
+        return dict.fromkeys(scope.events, NO)
+    checker = _Checker(text, scope, report)
+    trees = {event: YES for event in scope.events}
+    trees = {event: checker.for_event(written, event) for event in trees}
+    checker.report_open()
+    return trees if len(report.problems) == found else dict.fromkeys(scope.events, NO)
+
+
+class _Checker:
+    """Checks one expression for one event after the other.
+
+    What is wrong for one event may be right for another, as a flag's name is; a problem is one only
+    where no event that has the field takes the comparison.
+    """
+
+    def __init__(self, text: str, scope: Scope, report: Report) -> None:
+        self.text, self.scope, self.report = text, scope, report
+        self.failed: dict[int, tuple[int, str, str | None]] = {}
+        self.fitted: set[int] = set()
+        self.lacking: dict[int, list[str]] = {}
+
+    def for_event(self, written: Any, event: str) -> Tree:
+        if isinstance(written, Not):
+            return negate(self.for_event(written.inner, event))
+        if isinstance(written, All):
+            return both(*(self.for_event(part, event) for part in written.parts))
+        if isinstance(written, Any_):
+            return either(*(self.for_event(part, event) for part in written.parts))
+        return self.leaf(written, event)
+
+    def report_open(self) -> None:
+        for at, (place, message, hint) in sorted(self.failed.items()):
+            if at not in self.fitted:
+                self.report.problem(place, message, hint)
+        for at, events in sorted(self.lacking.items()):
+            name = self.text[at:].split(maxsplit=1)[0]
+            if at in self.fitted:
+                self.report.warning(at, f"{', '.join(events)} lack {name}: it is missing there")
+
+    def leaf(self, written: Written, event: str) -> Tree:
+        if written.macro:
+            return self.fail(written.at, f"no macro ${written.name} is defined here")
+        if written.name == "type":
+            return self.fold_type(written, event)
+        field = self.scope.events[event].get(written.name)
+        if field is None:
+            return self.absent(written, event)
+        tree = self.truth(written, field, event) if written.operator is None else self.test(written, field)
+        if written.at not in self.failed:
+            self.fitted.add(written.at)
+        return tree
+
+    def absent(self, written: Written, event: str) -> Tree:
+        if written.name not in self.scope.fields:
+            hint = did_you_mean(written.name, self.scope.fields | {"type"})
+            return self.fail(written.at, f"no event here has a field {written.name!r}", hint)
+        self.lacking.setdefault(written.at, []).append(event)
+        return NO
+
+    def truth(self, written: Written, field: Field, event: str) -> Tree:
+        if not isinstance(field.origin, Derivation):
+            return self.fail(
+                written.at,
+                f"{written.name} is no boolean and cannot stand alone",
+                f"compare it, as in `{written.name} exists`",
+            )
+        fields = Scope({event: self.scope.events[event]}, {})
+        return check(field.origin.expression, fields, Report(lambda _: None))[event]
+
+    def fold_type(self, written: Written, event: str) -> Tree:
+        field = next(iter(self.scope.events[event].values()))
+        named = Field("type", TYPE, TYPE.doc, field.source, field.origin)
+        if written.operator is None:
+            return self.fail(written.at, "type is no boolean and cannot stand alone")
+        tree = self.test(written, named)
+        self.fitted.add(written.at)
+        return YES if isinstance(tree, Test) and evaluate(tree, event.encode()) else NO
+
+    def test(self, written: Written, field: Field) -> Tree:
+        operator = all_operators()[written.operator or ""]
+        if field.kind not in operator.kinds:
+            fitting = [op.symbol for op in all_operators().values() if field.kind in op.kinds]
+            return self.fail(
+                written.at,
+                f"{written.operator} does not apply to {field.name}, which is a {field.type.doc}",
+                f"what does: {' '.join(sorted(fitting))}" if fitting else "it stands alone",
+                written.operator_at,
+            )
+        words = self.words(written, operator, field.type)
+        return self.constant(written, operator, field, words) if words is not None else NO
+
+    def words(self, written: Written, operator: Operator, kind: Type) -> list[Word] | None:
+        words: list[Word] = []
+        for word in written.words:
+            if word.reference and word.text not in self.scope.lists:
+                hint = did_you_mean(word.text, self.scope.lists)
+                self.fail(written.at, f"no list ${word.text} is defined", hint, word.at)
+                return None
+            texts = self.scope.lists[word.text] if word.reference else (word.text,)
+            words += (Word(text, word.at) for text in texts)
+        is_list = written.is_list or any(word.reference for word in written.words)
+        wrong = _count_problem(operator, kind, is_list, len(words))
+        if wrong:
+            self.fail(written.at, *wrong, written.operator_at)
+            return None
+        return words
+
+    def constant(self, written: Written, operator: Operator, field: Field, words: list[Word]) -> Tree:
+        end = max((word.at + len(word.text) for word in written.words), default=written.operator_at)
+        try:
+            constant = operator.read(field.type, [word.text for word in words]) if words else None
+            _check_range(field, constant)
+        except ValueError as error:
+            at = self.place_of_bad_word(operator, field.type, words)
+            return self.fail(written.at, f"{field.name}: {error}", None, at)
+        self.warn_of_length(written, field, operator.longest(constant))
+        return Test(field, operator, constant, self.text[written.at : end + 1].strip())
+
+    def place_of_bad_word(self, operator: Operator, kind: Type, words: list[Word]) -> int:
+        for word in words:
+            try:
+                operator.read(kind, [word.text])
+            except ValueError:
+                return word.at
+        return words[0].at
+
+    def warn_of_length(self, written: Written, field: Field, length: int) -> None:
+        limit = getattr(field.type.storage, "array", None)
+        if field.kind is Kind.TEXT and limit and length > limit - 1:
+            message = f"{field.name} holds at most {limit - 1} bytes, the value has {length}"
+            self.report.warning(written.at, f"{message}: this is never true")
+
+    def fail(self, at: int, message: str, hint: str | None = None, place: int | None = None) -> Tree:
+        self.failed.setdefault(at, (at if place is None else place, message, hint))
+        return NO
+
+
+def _count_problem(operator: Operator, kind: Type, is_list: bool, count: int) -> tuple[str, str] | None:
+    if operator.takes is Takes.NOTHING:
+        return None
+    if not count:
+        return "the list is empty", "give it at least one element"
+    if is_list and operator.takes is Takes.ONE:
+        return f"{operator.symbol} takes one value, not a list", "`in` takes a list"
+    if not is_list and operator.takes is Takes.MANY and kind.kind is Kind.TEXT:
+        return "in takes a list", "as in `comm in (sh, bash)`"
+    return None
+
+
+def _check_range(field: Field, constant: Any) -> None:
+    if isinstance(constant, bytes) and len(constant) > LONGEST_TEXT:
+        raise ValueError(f"a text of more than {LONGEST_TEXT} bytes is longer than any path")
+    if field.kind is not Kind.NUMBER and field.kind is not Kind.FLAGS:
+        return
+    low, high = _bounds(field.type)
+    for number in _numbers(constant):
+        if not low <= number <= high:
+            raise ValueError(f"{number} is out of range, which is {low}..{high}")
+
+
+def _numbers(constant: Any) -> Iterable[int]:
+    if isinstance(constant, int):
+        yield constant
+    elif isinstance(constant, tuple):
+        for item in constant:
+            yield from _numbers(item)
+
+
+def _bounds(kind: Type) -> tuple[int, int]:
+    bits = kind.storage.size * 8
+    signed = kind.storage.c_type.startswith("s")
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)

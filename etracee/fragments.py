@@ -1,0 +1,100 @@
+"""Typed pieces of source code: the only way for anything from YAML into emitted C or Python.
+
+A fragment is made from a template that stands in our own code and from parts that are fragments or
+numbers; a plain string is refused. The constructors for literals escape what they are given:
+changing them has security implications, since the C runs in the kernel and the Python as root.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Fragment(str):
+    """Source code in one of the two languages."""
+
+    __slots__ = ()
+
+
+class C(Fragment):
+    """C source code."""
+
+    __slots__ = ()
+
+
+class Py(Fragment):
+    """Python source code."""
+
+    __slots__ = ()
+
+
+Language = TypeVar("Language", C, Py)
+
+
+def c(template: str, **parts: C | int) -> C:
+    """Fill `template`, a constant of our own, with C fragments and integers."""
+    return C(template.format(**_checked(C, parts)))
+
+
+def py(template: str, **parts: Py | int) -> Py:
+    """Fill `template`, a constant of our own, with Python fragments and integers."""
+    return Py(template.format(**_checked(Py, parts)))
+
+
+def join(separator: str, parts: list[Language], language: type[Language]) -> Language:
+    """Join fragments of one language."""
+    return language(separator.join(_checked(language, dict(enumerate(parts))).values()))
+
+
+def _checked(language: type[Fragment], parts: dict[str, object] | dict[int, object]) -> dict:  # type: ignore[type-arg]
+    for name, part in parts.items():
+        if not isinstance(part, language) and (isinstance(part, bool) or not isinstance(part, int)):
+            raise TypeError(f"part {name!r} is no {language.__name__} fragment: {part!r}")
+    return {name: str(part) for name, part in parts.items()}
+
+
+def c_int(value: int) -> C:
+    """Return an integer literal that fits 64 bits, signed or unsigned."""
+    if not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"{value} does not fit 64 bits")
+    if value < -(1 << 31):
+        return C(f"((s64)0x{value & 0xFFFFFFFFFFFFFFFF:x}ULL)")
+    return C(f"0x{value:x}ULL" if value >= 1 << 31 else f"{value}")
+
+
+def c_ident(name: str) -> C:
+    """Return `name` as an identifier; dots, as in nested fields, become underscores."""
+    flat = name.replace(".", "_").replace("-", "_")
+    if not _IDENTIFIER.fullmatch(flat):
+        raise ValueError(f"{name!r} is no identifier")
+    return C(flat)
+
+
+def c_comment(text: str) -> C:
+    """Return `text` so that it cannot end the comment it stands in, nor its line."""
+    plain = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in text)
+    return C(plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "\\\\").replace("??", "? ?"))
+
+
+def py_literal(value: object) -> Py:
+    """Return the literal of a number, text, bytes, None, or of a tuple, list or dict of such."""
+    _refuse_others(value)
+    return Py(repr(value))
+
+
+def py_ident(name: str) -> Py:
+    """Return `name` as a Python identifier; dots become underscores."""
+    return Py(c_ident(name))
+
+
+def _refuse_others(value: object) -> None:
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, tuple | list):
+        for element in value:
+            _refuse_others(element)
+    elif value is not None and type(value) not in (int, str, bytes, bool, float):
+        raise TypeError(f"{type(value).__name__} has no literal")

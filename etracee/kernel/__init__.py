@@ -1,0 +1,1 @@
+"""What the running kernel is: struct layouts, what it lets a program do, its header tree for BCC."""

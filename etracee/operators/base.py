@@ -1,0 +1,125 @@
+"""What every operator answers, and what it is given in C."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from etracee.fragments import C, Py, py
+from etracee.types import Kind, Type
+
+
+class Takes(enum.Enum):
+    """What stands behind an operator."""
+
+    NOTHING = "nothing"
+    ONE = "a value"
+    MANY = "a list, a range or a network"
+    ONE_OR_MANY = "a value or a list"
+
+
+@dataclass(frozen=True)
+class CNumber:
+    """A number in C. `exists` is None where the value is always there."""
+
+    value: C
+    exists: C | None = None
+
+
+@dataclass(frozen=True)
+class CText:
+    """Bytes in C: `pointer` to them, `length` in bytes, at most `limit`.
+
+    Behind the limit as many bytes again and 64 more may be read. `cut` says whether the value was
+    longer than its buffer, `exists` whether it could be read; None where that cannot be, or is
+    always so. `terminated` says that a NUL follows, so that the length need not be looked at.
+    """
+
+    pointer: C
+    length: C
+    limit: int
+    exists: C | None = None
+    cut: C | None = None
+    terminated: bool = False
+
+
+@dataclass(frozen=True)
+class CAddress:
+    """A 128-bit address in C, as two u64 in host order."""
+
+    high: C
+    low: C
+    exists: C | None = None
+
+
+COperand = CNumber | CText | CAddress
+
+
+@dataclass(frozen=True)
+class CFunction:
+    """A static inline function that a C form needs; two with one name are the same."""
+
+    name: C
+    body: C
+
+
+@dataclass(frozen=True)
+class CForm:
+    """A C expression that is 0 or 1, and the functions it calls."""
+
+    expression: C
+    functions: tuple[CFunction, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A field's value in Python: its source, and where it can be cut, whether it was."""
+
+    value: Py
+    cut: Py | None
+    left_open: Py
+    """Source that counts an answer left open by a cut, and is False."""
+    hoist: Callable[[Py], Py]
+    """Puts source in front, to be evaluated once, and returns the name of its value."""
+
+
+class Operator:
+    """An operator. `examples` are expressions, each with values that fulfil it and that don't."""
+
+    symbol: ClassVar[str]
+    kinds: ClassVar[frozenset[Kind]]
+    takes: ClassVar[Takes] = Takes.ONE
+    doc: ClassVar[str]
+    examples: ClassVar[Sequence[tuple[str, Any, Any]]]
+
+    def read(self, kind: Type, words: Sequence[str]) -> Any:
+        """Return the constant that the words behind the operator mean; ValueError if they don't."""
+        return kind.parse(words[0])
+
+    def longest(self, constant: Any) -> int:
+        """Return the bytes a text must be captured to for an answer that a cut leaves closed."""
+        return len(constant) if isinstance(constant, bytes) else 0
+
+    def python(self, operand: Operand, constant: Any) -> Py:
+        """Return the Python form, for a value that is there."""
+        raise NotImplementedError
+
+    def c_form(self, _operand: COperand, _constant: Any) -> CForm | None:
+        """Return the C form, for a value that is there; None where it has none."""
+        return None
+
+
+def open_if_cut(operand: Operand, test: Py) -> Py:
+    """Return `test`, which says nothing of a value that was cut."""
+    if operand.cut is None:
+        return test
+    return py("({open} if {cut} else {test})", open=operand.left_open, cut=operand.cut, test=test)
+
+
+def open_unless_true(operand: Operand, test: Py) -> Py:
+    """Return `test`, of which only a yes holds for a value that was cut."""
+    if operand.cut is None:
+        return test
+    return py("({test} or ({cut} and {open}))", test=test, cut=operand.cut, open=operand.left_open)

@@ -1,0 +1,50 @@
+"""`contains`: bytes anywhere in a text, or an element of a list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from etracee.fragments import C, Py, c, py, py_literal
+from etracee.operators.base import CForm, COperand, CText, Operand, Operator, open_unless_true
+from etracee.operators.ctext import says, search
+from etracee.types import Kind
+
+
+class Contains(Operator):
+    """A substring of a text; an equal element of a list of texts."""
+
+    symbol = "contains"
+    kinds = frozenset({Kind.TEXT, Kind.TEXTS})
+    doc = "The bytes stand anywhere in the text; a list of texts has an element equal to them."
+    examples = (
+        ("filename contains shadow", {"filename": b"/etc/shadow-"}, {"filename": b"/etc/passwd"}),
+        ("argv contains -c", {"argv": [b"sh", b"-c"]}, {"argv": [b"sh", b"-cx"]}),
+    )
+
+    def python(self, operand: Operand, constant: Any) -> Py:
+        """What is found is there; what is not found may stand behind the cut."""
+        test = py("{text} in {value}", text=py_literal(constant), value=operand.value)
+        return open_unless_true(operand, test)
+
+    def c_form(self, operand: COperand, constant: Any) -> CForm | None:
+        """Search, where the verifier can follow; elements of a list have no C form."""
+        if not isinstance(operand, CText):
+            return None
+        if not constant:
+            return CForm(C("1"))
+        if len(constant) > operand.limit:
+            return CForm(C("0"))
+        function = search(operand, constant)
+        if function is None:
+            return None
+        call = c(
+            "({says}{name}({pointer}, {length}, 0) >= 0)",
+            says=says(constant),
+            name=function.name,
+            pointer=operand.pointer,
+            length=operand.length,
+        )
+        return CForm(call, (function,))
+
+
+OPERATOR = Contains()

@@ -1,0 +1,61 @@
+"""`matches`: a regular expression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from etracee.fragments import Py, py, py_literal
+from etracee.operators.base import Operand, Operator, open_if_cut, open_unless_true
+from etracee.types import Kind, Type
+
+
+class Matches(Operator):
+    """A regular expression of RE2, which takes linear time whatever the pattern and the text."""
+
+    symbol = "matches"
+    kinds = frozenset({Kind.TEXT})
+    doc = "A regular expression (RE2, not anchored, over bytes) finds something in the text."
+    examples = (
+        (
+            "filename matches '^/proc/[0-9]+/mem$'",
+            {"filename": b"/proc/1/mem"},
+            {"filename": b"/proc/self/mem"},
+        ),
+    )
+
+    def read(self, kind: Type, words: Sequence[str]) -> bytes:
+        """Compile the pattern once, so that a wrong one is found now."""
+        pattern = words[0].encode("utf-8", "surrogateescape")
+        compile_re2(pattern)
+        return pattern
+
+    def longest(self, _constant: Any) -> int:
+        """Say 0: the pattern's own length tells nothing."""
+        return 0
+
+    def python(self, operand: Operand, constant: Any) -> Py:
+        """Of a cut text, only a find that no end of text was needed for is sure."""
+        find = operand.hoist(py("matches.compile_re2({p})", p=py_literal(constant)))
+        test = py("{find}({value})", find=find, value=operand.value)
+        needs_end = any(mark in constant for mark in (b"$", b"\\z", b"\\b", b"\\B"))
+        return (open_if_cut if needs_end else open_unless_true)(operand, test)
+
+
+def compile_re2(pattern: bytes) -> Callable[[bytes], bool]:
+    """Return the function that says whether the pattern is found; ValueError if it is none."""
+    import re2
+
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    try:
+        search = re2.compile(pattern, options).search
+    except re2.error as error:
+        reason = error.args[0]
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"not a regular expression of RE2: {text}") from None
+    return lambda text: search(text) is not None
+
+
+OPERATOR = Matches()

@@ -1,0 +1,48 @@
+"""Fifth pass: the hooks that the events need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from etracee.catalog import Flow
+from etracee.plan.model import EventPlan, Hook
+
+
+def choose_hooks(events: tuple[EventPlan, ...], attach: str, *, tree: bool) -> tuple[Hook, ...]:
+    """Return the hooks, each once.
+
+    `attach` is how calls are met: `tracepoint` for the tracepoints of each call, `raw_tracepoint`
+    for the two that all calls pass. The scheduler's are raw tracepoints in both cases.
+    """
+    hooks = [hook for event in events for hook in _HOOKS[event.type.flow](event, attach)]
+    if tree:
+        hooks += (_scheduler("sched_process_fork"), _scheduler("sched_process_exit"))
+    return tuple(dict.fromkeys(hooks))
+
+
+def _call(event: EventPlan, attach: str, edge: str) -> Hook:
+    if attach == "raw_tracepoint":
+        return Hook(attach, f"sys_{edge}", f"sys_{edge}")
+    name = f"sys_{edge}_{event.name}"
+    return Hook(attach, f"syscalls:{name}", name)
+
+
+def _scheduler(name: str) -> Hook:
+    return Hook("raw_tracepoint", name, name)
+
+
+def _syscall(event: EventPlan, attach: str) -> Iterator[Hook]:
+    yield _call(event, attach, "exit")
+
+
+def _exec(event: EventPlan, attach: str) -> Iterator[Hook]:
+    yield _scheduler("sched_process_exec")
+    yield _call(event, attach, "exit")
+    yield _call(event, attach, "enter")
+
+
+def _exit(_event: EventPlan, _attach: str) -> Iterator[Hook]:
+    yield _scheduler("sched_process_exit")
+
+
+_HOOKS = {Flow.SYSCALL: _syscall, Flow.EXEC: _exec, Flow.EXIT: _exit}

@@ -1,0 +1,68 @@
+"""Second pass: find what somebody reads; the rest is not captured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from etracee.catalog import Field
+from etracee.catalog.model import Derivation, PartOf
+from etracee.expr.check import Report, check, scope_of
+from etracee.expr.tree import Test, Tree, leaves
+from etracee.plan.resolve import ResolvedEvent
+from etracee.profile import Options
+from etracee.types import Kind
+from etracee.types.sockaddr import SIZE as SOCKADDR_SIZE
+
+
+@dataclass(frozen=True)
+class Demand:
+    """An event with the fields to capture, and how many bytes of the variable ones."""
+
+    event: ResolvedEvent
+    captures: tuple[Field, ...]
+    limits: dict[str, int]
+    derivations: dict[str, Tree]
+    """What the shown derived fields are computed from."""
+
+
+def find_demand(event: ResolvedEvent, options: Options) -> Demand:
+    """Return what has to be captured for what is shown, filtered and matched."""
+    derivations = dict(_derivations(event))
+    trees = (event.keep, *event.rules.values(), *derivations.values())
+    tests = [leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)]
+    read = [*event.shown, *(test.field for test in tests)]
+    captures = tuple(dict.fromkeys(_wholes(event, read)))
+    limits = {
+        field.name: _limit(field, tests, options)
+        for field in captures
+        if field.type.storage.variable
+    }
+    return Demand(event, captures, limits, derivations)
+
+
+def _derivations(event: ResolvedEvent) -> Iterator[tuple[str, Tree]]:
+    scope = scope_of([event.type], {}, {})
+    for field in event.shown:
+        if isinstance(field.origin, Derivation):
+            trees = check(field.origin.expression, scope, Report(lambda _: None))
+            yield field.name, trees[event.type.name]
+
+
+def _wholes(event: ResolvedEvent, fields: Iterable[Field]) -> Iterator[Field]:
+    """Replace parts by what they are read out of; derived fields have no place of their own."""
+    for field in fields:
+        if isinstance(field.origin, PartOf):
+            yield event.type.fields[field.origin.whole]
+        elif not isinstance(field.origin, Derivation):
+            yield field
+
+
+def _limit(field: Field, tests: list[Test], options: Options) -> int:
+    """Return the bytes to capture: what the options say, widened to the longest constant."""
+    if field.kind is Kind.OPAQUE:
+        return SOCKADDR_SIZE
+    if field.kind is Kind.TEXTS:
+        return options.max_argv
+    longest = (t.operator.longest(t.constant) for t in tests if t.field.name == field.name)
+    return max(options.max_string, *(length + 1 for length in longest), 0)

@@ -1,0 +1,42 @@
+"""Third pass: give every captured field its place in the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from etracee.event import EventLayout, Slot, Storage
+from etracee.plan.demand import Demand
+from etracee.types.base import integer
+
+HEADER = (("time", integer("u64")), ("event", integer("u32")))
+"""What every record begins with: ns of CLOCK_MONOTONIC when the call ended, and the event's index."""
+
+
+def lay_out(demand: Demand, index: int) -> EventLayout:
+    """Return the layout: the header, then slots from the widest alignment to the narrowest.
+
+    Variable slots keep the order in which they are captured.
+    """
+    values = [(field.name, field.type.storage, demand.limits.get(field.name, 0)) for field in demand.captures]
+    values.sort(key=lambda value: -_alignment(value[1]))
+    slots, size = _place((*((name, storage, 0) for name, storage in HEADER), *values))
+    return EventLayout(demand.event.type.name, index, slots, _round_up(size, 8))
+
+
+def _place(values: Iterable[tuple[str, Storage, int]]) -> tuple[tuple[Slot, ...], int]:
+    slots: list[Slot] = []
+    offset = 0
+    for name, storage, limit in values:
+        offset = _round_up(offset, _alignment(storage))
+        slots.append(Slot(name, storage, offset, limit))
+        offset += storage.size
+    return tuple(slots), offset
+
+
+def _alignment(storage: Storage) -> int:
+    """Arrays of bytes are compared and copied in words, so they lie on 8 bytes."""
+    return 8 if storage.array else storage.size
+
+
+def _round_up(size: int, step: int) -> int:
+    return -(-size // step) * step

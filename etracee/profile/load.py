@@ -1,0 +1,130 @@
+"""Read profiles and merge them with what they extend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from etracee.problems import Place, wrong
+from etracee.profile.model import (
+    DEFAULT_CONTEXT,
+    Located,
+    Options,
+    Profile,
+    WatchedEvent,
+    WrittenEvent,
+    WrittenProfile,
+)
+from etracee.profile.validate import validate
+from etracee.resources import find_file
+from etracee.source import Document, read_document
+
+MOST_FILES = 100
+"""Files that a profile may extend, all of them together."""
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    document: Document
+    written: WrittenProfile
+
+
+def load_profile(name: str) -> Profile:
+    """Return the profile that the command line names; ProblemsError with all that is wrong."""
+    files: list[_File] = []
+    _collect(find_file("profiles", name), (), files)
+    merged = _Merged()
+    for file in files:
+        merged.add(file)
+    profile = merged.profile(files)
+    if not profile.events:
+        own = files[-1].document
+        raise wrong(own.place(()), "the profile watches no events", "add some under `events:`")
+    return profile
+
+
+def _collect(path: Path, above: tuple[Path, ...], files: list[_File], where: Place | None = None) -> None:
+    """Append `path` behind what it extends: from left to right, each file once."""
+    path = path.resolve()
+    if path in above:
+        chain = " → ".join(file.name for file in (*above[above.index(path) :], path))
+        raise wrong(where, f"profiles extend each other in a circle: {chain}")
+    if any(file.path == path for file in files):
+        return
+    if len(files) + len(above) >= MOST_FILES:
+        raise wrong(where, f"more than {MOST_FILES} profiles extend each other")
+    document = read_document(_as_typed(path))
+    written = validate(document, WrittenProfile)
+    for index, base in enumerate(written.extends):
+        place = document.place(("extends", index))
+        found = find_file("profiles", base, relative_to=path.parent, where=place)
+        _collect(found, (*above, path), files, place)
+    files.append(_File(path, document, written))
+
+
+def _as_typed(path: Path) -> Path:
+    """Return the path from the working directory on, where it lies below that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+class _Merged:
+    """Merges files, later ones over earlier ones."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, WatchedEvent] = {}
+        self.filter: Located | None = None
+        self.context: tuple[Located, ...] = tuple(Located(name) for name in DEFAULT_CONTEXT)
+        self.lists: dict[str, tuple[str, ...]] = {}
+        self.rules: dict[str, Located] = {}
+        self.options: dict[str, Any] = {}
+
+    def add(self, file: _File) -> None:
+        document, written = file.document, file.written
+        for name, event in written.events.items():
+            self.add_event(document, name, event)
+        if written.filter is not None:
+            self.filter = Located(written.filter, document, ("filter",))
+        if written.context is not None:
+            self.context = _located(document, ("context",), written.context)
+        self.lists |= {name: tuple(words) for name, words in written.lists.items()}
+        for index, rule in enumerate(written.rules):
+            self.rules.setdefault(rule, Located(rule, document, ("rules", index)))
+        self.options |= written.options.model_dump(exclude_none=True)
+
+    def add_event(self, document: Document, name: str, event: WrittenEvent | str) -> None:
+        if isinstance(event, str):
+            self.events.pop(name, None)
+            return
+        path = ("events", name)
+        before = self.events.get(name, WatchedEvent(Located(name, document, path)))
+        if event.fields is not None:
+            before = replace(before, fields=_located(document, (*path, "fields"), event.fields))
+        if event.filter is not None:
+            before = replace(before, filter=Located(event.filter, document, (*path, "filter")))
+        self.events[name] = before
+
+    def profile(self, files: list[_File]) -> Profile:
+        own = files[-1].written
+        return Profile(
+            name=own.name,
+            version=own.version,
+            description=own.description,
+            filters=(self.filter,) if self.filter else (),
+            context=self.context,
+            events=self.events,
+            lists=self.lists,
+            rules=tuple(self.rules.values()),
+            options=Options(**_known(self.options)),
+            files=tuple(str(_as_typed(file.path)) for file in files),
+        )
+
+
+def _known(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: options[field.name] for field in fields(Options) if field.name in options}
+
+
+def _located(document: Document, path: tuple[str, ...], texts: list[str]) -> tuple[Located, ...]:
+    return tuple(Located(text, document, (*path, i)) for i, text in enumerate(texts))

@@ -1,0 +1,149 @@
+"""The YAML of a profile, and the profile that is made of one or several such files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from etracee.source import Document, Path_
+
+DEFAULT_CONTEXT = ("pid", "ppid", "uid", "gid", "comm")
+
+_SIZE = re.compile(r"([1-9][0-9]*) ?(B|KiB|MiB|GiB)?")
+_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def parse_size(text: Any) -> Any:
+    """Return the bytes that a text like 8MiB means."""
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("a size such as 8MiB or 65536 was expected")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _power_of_two(size: int) -> int:
+    if size & (size - 1):
+        raise ValueError("the kernel wants a power of two, such as 8MiB")
+    return size
+
+
+def _nothing_as_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+Text = Annotated[str, Field(max_length=4096)]
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        description="Letters, digits, _ . and -, at most 64.",
+    ),
+]
+Expression = Annotated[str, Field(max_length=16_384, description="See `etracee list operators`.")]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size, json_schema_input_type=str | int),
+]
+
+
+class Written(BaseModel):
+    """Base of all that is written in YAML: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WrittenOptions(Written):
+    """Limits and choices."""
+
+    max_string: Annotated[int, Field(ge=16, le=4096)] | None = Field(
+        None, description="Bytes of a string that are captured; 256 unless told."
+    )
+    max_argv: Annotated[int, Field(ge=64, le=4096)] | None = Field(
+        None, description="Bytes of an argument vector that are captured; 1024 unless told."
+    )
+    ring_buffer: (
+        Annotated[Size, Field(ge=1 << 16, le=1 << 30), AfterValidator(_power_of_two)] | None
+    ) = Field(None, description="Size of the ring buffer, a power of two; 8MiB unless told.")
+    attach: Literal["auto", "tracepoint", "raw_tracepoint"] | None = Field(
+        None, description="How programs are attached; auto takes the cheapest that loads."
+    )
+
+
+class WrittenEvent(Written):
+    """An event of a profile; empty, it has the catalog's default fields."""
+
+    fields: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        None, description="Fields to capture, instead of the default ones."
+    )
+    filter: Expression | None = Field(None, description="Keeps the events for which it is true.")
+
+
+Event = Annotated[
+    WrittenEvent | Literal["off"],
+    BeforeValidator(_nothing_as_empty),
+]
+
+
+class WrittenProfile(Written):
+    """A monitoring profile: which events to watch, which to keep, what to capture of them."""
+
+    name: Name
+    version: Annotated[
+        str, Field(pattern=r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)([-+][0-9A-Za-z.+-]+)?$")
+    ] | None = Field(None, description="Semantic version; optional until the profile is shared.")
+    description: Text | None = None
+    extends: list[Text] = Field([], description="Bundled names or relative paths, left to right.")
+    filter: Expression | None = Field(None, description="Keeps events of every type.")
+    context: list[Name] | None = Field(None, description="Context fields of every event.")
+    events: dict[Name, Event] = Field({}, description="Events to watch; `off` removes one.")
+    lists: dict[Name, list[Text]] = Field({}, description="Named lists, for $NAME in expressions.")
+    rules: list[Text] = Field([], description="Bundled names or relative paths of rule files.")
+    options: WrittenOptions = WrittenOptions()
+
+
+@dataclass(frozen=True)
+class Located:
+    """A text and where it was written, so that what is wrong inside it can be pointed at."""
+
+    text: str
+    document: Document | None = None
+    path: Path_ = ()
+
+
+@dataclass(frozen=True)
+class WatchedEvent:
+    """An event that the profile names; `fields` None means the catalog's default."""
+
+    name: Located
+    fields: tuple[Located, ...] | None = None
+    filter: Located | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Limits and choices, with the values that count where nothing was written. Sizes in bytes."""
+
+    max_string: int = 256
+    max_argv: int = 1024
+    ring_buffer: int = 8 << 20
+    attach: str = "auto"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile with all that it extends."""
+
+    name: str
+    version: str | None
+    description: str | None
+    filters: tuple[Located, ...]
+    context: tuple[Located, ...]
+    events: Mapping[str, WatchedEvent]
+    lists: Mapping[str, tuple[str, ...]]
+    rules: tuple[Located, ...]
+    options: Options
+    files: tuple[str, ...]

@@ -1,0 +1,130 @@
+"""Check YAML against a pydantic model, and say what is wrong in the words of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from etracee.problems import Place, Problem, ProblemsError, did_you_mean, wrong
+from etracee.source import Document, Path_
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(document: Document, model: type[Model]) -> Model:
+    """Return the document as `model`; ProblemsError with all that does not fit."""
+    if not isinstance(document.data, dict):
+        raise wrong(document.place(()), "the file must be a mapping, such as `name: minimal`")
+    try:
+        valid = model.model_validate(document.data)
+    except ValidationError as error:
+        raise ProblemsError(_sorted(_problems(document, model, error) + document.problems)) from None
+    if document.problems:
+        raise ProblemsError(document.problems)
+    return valid
+
+
+def _problems(document: Document, model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    found = {}
+    for detail in error.errors(include_url=False):
+        path = _real_path(document.data, detail["loc"])
+        if detail["type"] == "literal_error" and isinstance(_at(document.data, path), dict):
+            continue  # the other half of a union says what is wrong inside the mapping
+        found.setdefault(path, _problem(document, model, detail, path))
+    return list(found.values())
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.where or Place("", 0, 0))
+
+
+def _problem(
+    document: Document, model: type[BaseModel], detail: ErrorDetails, path: Path_
+) -> Problem:
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        key = str(path[-1])
+        hint = did_you_mean(key, _known_keys(model, path[:-1])) or document.quoting_hint(path)
+        return Problem(document.key_place(path), f"unknown key {key!r}", hint)
+    if kind == "missing":
+        return Problem(document.place(path[:-1]), f"the key {path[-1]!r} is missing")
+    message = _MESSAGES.get(kind, "{message}").format(
+        message=_plain(detail), value=_shorten(detail["input"]), **detail.get("ctx", {})
+    )
+    is_key = detail["loc"][-1:] == ("[key]",)
+    place = document.key_place(path) if is_key else document.place(path)
+    return Problem(place, f"{path[-1] if path else 'file'}: {message}")
+
+
+_MESSAGES = {
+    "string_type": "text was expected, not {value}",
+    "list_type": "a list was expected, not {value}",
+    "dict_type": "a mapping was expected, not {value}",
+    "model_type": "a mapping was expected, not {value}",
+    "int_parsing": "a whole number was expected, not {value}",
+    "int_type": "a whole number was expected, not {value}",
+    "bool_parsing": "true or false was expected, not {value}",
+    "literal_error": "{value} is none of {expected}",
+    "string_pattern_mismatch": "{value} does not have the form {pattern}",
+    "string_too_long": "longer than {max_length} characters",
+    "too_short": "at least {min_length} element(s) are needed",
+    "greater_than_equal": "{value} is below {ge}",
+    "less_than_equal": "{value} is above {le}",
+}
+
+
+def _plain(detail: ErrorDetails) -> str:
+    return detail["msg"].removeprefix("Value error, ")
+
+
+def _shorten(value: Any) -> str:
+    names = {dict: "a mapping", list: "a list", type(None): "nothing"}
+    text = names.get(type(value)) or repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _real_path(data: Any, location: tuple[str | int, ...]) -> Path_:
+    """Drop what pydantic adds to a location: the names of a union's halves, and `[key]`."""
+    path: list[str | int] = []
+    for step in location:
+        if isinstance(data, dict) and (step in data or step == location[-1]) and step != "[key]":
+            path.append(step)
+            data = data.get(step)
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+            path.append(step)
+            data = data[step]
+    return tuple(path)
+
+
+def _at(data: Any, path: Path_) -> Any:
+    for step in path:
+        data = data[step]
+    return data
+
+
+def _known_keys(model: type[BaseModel], path: Path_) -> Iterator[str]:
+    """Return the keys that the mapping at `path` may have."""
+    models: list[Any] = [model]
+    for step in path:
+        models = [inner for m in models for inner in _inner_models(m, step)]
+    for found in models:
+        yield from found.model_fields
+
+
+def _inner_models(model: type[BaseModel], step: str | int) -> Iterator[type[BaseModel]]:
+    """Return the models within the field `step`; for items and values of any key, the model itself."""
+    field = model.model_fields.get(str(step))
+    if field is None:
+        yield model
+        return
+    yield from _models_in(field.annotation)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _models_in(part)

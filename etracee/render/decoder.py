@@ -1,0 +1,3 @@
+from etracee.plan import Plan
+def render_decoder(plan: Plan, digest: str) -> str:
+    return ""

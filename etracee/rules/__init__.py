@@ -1,0 +1,6 @@
+"""Rules as they are written: their model, their files, their outputs and their tests."""
+
+from etracee.rules.load import load_rules
+from etracee.rules.model import LEVELS, Rule
+
+__all__ = ["LEVELS", "Rule", "load_rules"]

@@ -1,0 +1,9 @@
+"""Field types: one module each says how a value is captured, decoded, shown and written down.
+
+A module of this folder that defines `TYPES` (the catalog's word → class) is found by itself.
+"""
+
+from etracee.types.base import Kind, Part, Storage, Type
+from etracee.types.discovery import all_types, make_type
+
+__all__ = ["Kind", "Part", "Storage", "Type", "all_types", "make_type"]

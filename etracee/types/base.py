@@ -1,0 +1,101 @@
+"""What every field type answers."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from etracee.event import Storage
+
+Constant = int | bytes | tuple[int, int]
+"""A number, a text, or a range: its first and last number."""
+
+
+class Kind(enum.Enum):
+    """What a value is to the operators; beside it, the Python value that stands for it."""
+
+    NUMBER = "number"  # int
+    TEXT = "text"  # bytes
+    TEXTS = "list of texts"  # list of bytes
+    FLAGS = "flags"  # int
+    ADDRESS = "IP address"  # int: 128 bits, IPv4 in its IPv4-mapped form
+    TRUTH = "boolean"  # bool
+    OPAQUE = "bytes"  # bytes: only its parts can be compared
+
+
+_INTEGERS = {
+    "u16": ("H", 2),
+    "s32": ("i", 4),
+    "u32": ("I", 4),
+    "s64": ("q", 8),
+    "u64": ("Q", 8),
+}
+VARIABLE = Storage("u16", "H", 2, variable=True)
+
+
+def integer(c_type: str) -> Storage:
+    """Return the storage of a C integer such as `s32`."""
+    code, size = _INTEGERS[c_type]
+    return Storage(c_type, code, size)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A field that is read out of another one, as the port is out of a socket address.
+
+    `python` takes the whole's value and returns the part's, or None; the generated decoder calls
+    it by its module and name. `c_name` is the stem of two functions in templates/bpf/values.h:
+    `NAME(whole…)` returns the part's value and `NAME_exists(whole…)` whether it is there; None
+    where the part has no C form.
+    """
+
+    type: Type
+    doc: str
+    python: Callable[[Any], Any]
+    c_name: str | None
+
+
+class Type:
+    """A field type; an instance has the parameters that the catalog gives a field."""
+
+    kind: ClassVar[Kind]
+    capture: ClassVar[str] = "scalar"
+    """The macro of templates/bpf/capture.c.j2 that fills the slot."""
+    storage: Storage
+    doc: str
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Return the fields that can be read out of this one, by name."""
+        return {}
+
+    def decode(self, raw: str) -> str:
+        """Return Python source: `raw`, what struct unpacked, as the field's value."""
+        return raw
+
+    def shower(self) -> str | None:
+        """Return Python source of a function that prints a value, None where it prints as it is.
+
+        The source may name the modules of etracee.types.
+        """
+        return None
+
+    def parse(self, text: str) -> int | bytes:
+        """Return the constant that `text` in an expression means; ValueError says what is wrong."""
+        raise ValueError(f"{self.kind.value} cannot be compared with a value")
+
+    def read_shown(self, shown: object) -> object:
+        """Return the value that is printed as `shown`; ValueError where none is."""
+        if isinstance(shown, bool) or not isinstance(shown, int | str):
+            raise ValueError(f"{self.kind.value} was expected")
+        return self.parse(str(shown))
+
+
+def parse_integer(text: str) -> int:
+    """Return the integer of decimal, 0x… or 0o… digits; ValueError says what was expected."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None

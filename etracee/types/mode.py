@@ -1,0 +1,39 @@
+"""File modes: permission bits, printed in octal."""
+
+from __future__ import annotations
+
+from etracee.types.base import Kind, Type, integer
+
+
+class Mode(Type):
+    """Permission bits with set-id and sticky bits, printed as strace does: 0644."""
+
+    kind = Kind.FLAGS
+    doc = "file mode"
+
+    def __init__(self, c: str = "u16") -> None:
+        self.storage = integer(c)
+
+    def shower(self) -> str:
+        """Print at least three octal digits behind a 0."""
+        return "mode.show"
+
+    def parse(self, text: str) -> int:
+        """Read octal digits, with or without 0 or 0o before them, as chmod(1) does."""
+        try:
+            return int(text.removeprefix("0o"), 8)
+        except ValueError:
+            raise ValueError(f"{text!r} is not an octal file mode") from None
+
+    def parse_member(self, text: str) -> tuple[int, int]:
+        """Return value and mask of the bits in `text`: a mode has them when all are set."""
+        bits = self.parse(text)
+        return bits, bits
+
+
+def show(value: int) -> str:
+    """Print `value` in octal: 0644, 04755."""
+    return f"0{value:03o}"
+
+
+TYPES = {"mode": Mode}

@@ -1,0 +1,59 @@
+"""Numbers that have names: address families, signals, special descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from etracee.types.base import Kind, Type, integer, parse_integer
+
+
+class Named(Type):
+    """A number of which some values have a name, which is then printed in its place."""
+
+    kind = Kind.NUMBER
+
+    def __init__(self, names: Mapping[str, int], c: str = "s32", doc: str = "named number") -> None:
+        """`names` gives each name its number; the first name of a number is the one printed."""
+        self.storage = integer(c)
+        self.names = dict(names)
+        self.doc = doc
+
+    def shower(self) -> str:
+        """Print the name, or the number where it has none."""
+        return f"named.show({ {value: name for name, value in reversed(self.names.items())}!r})"
+
+    def parse(self, text: str) -> int:
+        """Accept a name or a number."""
+        if text in self.names:
+            return self.names[text]
+        try:
+            return parse_integer(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is neither a number nor a name of {self.doc}") from None
+
+
+def show(names: Mapping[int, str]) -> Callable[[int], int | str]:
+    """Return the function that prints a number by its name."""
+
+    def name_of(value: int) -> int | str:
+        return names.get(value, value)
+
+    return name_of
+
+
+class Result(Named):
+    """What a call returned: errors are negative, and may be written by their name."""
+
+    def __init__(self, names: Mapping[str, int], c: str = "s64", doc: str = "result") -> None:
+        super().__init__(names, c, doc)
+
+    def shower(self) -> None:  # type: ignore[override]
+        """JSON has the number, as strace's -E… has no place for a value."""
+
+    def parse(self, text: str) -> int:
+        """Accept a number, or an error's name with or without its minus: both mean -errno."""
+        name = text.removeprefix("-")
+        return -self.names[name] if name in self.names else super().parse(text)
+
+
+TYPES = {"named": Named, "signal": Named, "result": Result}

@@ -1,0 +1,28 @@
+"""Plain integers: ids, sizes, descriptors, addresses of memory."""
+
+from __future__ import annotations
+
+from etracee.types.base import Kind, Type, integer, parse_integer
+
+
+class Number(Type):
+    """An integer, printed in decimal or, with `base: 16`, as text in hexadecimal."""
+
+    kind = Kind.NUMBER
+
+    def __init__(self, c: str = "s64", base: int = 10) -> None:
+        """`c` is the width and sign that the kernel uses, such as u32."""
+        self.storage = integer(c)
+        self.base = base
+        self.doc = {10: "number", 16: "hexadecimal number"}[base]
+
+    def shower(self) -> str | None:
+        """Masks and pointers are text, since JSON readers round numbers beyond 53 bits."""
+        return "hex" if self.base == 16 else None
+
+    def parse(self, text: str) -> int:
+        """Accept what C would: 10, 0x0a, 0o12."""
+        return parse_integer(text)
+
+
+TYPES = {"number": Number}

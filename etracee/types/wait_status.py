@@ -1,0 +1,53 @@
+"""How a process ended, as wait(2) packs it: exit code or signal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from etracee.types.base import Kind, Part, Type, integer
+from etracee.types.named import Named
+from etracee.types.number import Number
+
+
+class WaitStatus(Type):
+    """The 16 bits of wait(2): exit code in bits 8-15, signal in bits 0-6."""
+
+    kind = Kind.OPAQUE
+    capture = "wait_status"
+    storage = integer("u32")
+    doc = "wait status"
+
+    def __init__(self, signals: Mapping[str, int]) -> None:
+        """`signals` are the SIG… names and numbers."""
+        self.signals = signals
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Exit code and signal, of which one is missing."""
+        return {
+            "exit_code": Part(
+                Number("u32"),
+                "Exit code, 0-255; null when a signal ended the process.",
+                exit_code,
+                "wait_exit_code",
+            ),
+            "signal": Part(
+                Named(self.signals, c="u32", doc="signal"),
+                "Signal that ended the process; null when it exited by itself.",
+                signal,
+                "wait_signal",
+            ),
+        }
+
+
+def exit_code(status: int) -> int | None:
+    """Return the exit code; None when a signal ended the process."""
+    return None if status & 0x7F else status >> 8 & 0xFF
+
+
+def signal(status: int) -> int | None:
+    """Return the number of the signal that ended the process, or None."""
+    return status & 0x7F or None
+
+
+TYPES = {"wait_status": WaitStatus}

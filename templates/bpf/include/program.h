@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* What every program needs: contexts of hooks, and strings from user memory. */
+#ifndef ETRACEE_PROGRAM_H
+#define ETRACEE_PROGRAM_H
+
+#include <linux/types.h>
+#include "values.h"
+
+/* The formats of syscalls:sys_enter_* and sys_exit_*: events/syscalls/.../format in tracefs. */
+struct call_entry {
+    u64 common;
+    s64 number;
+    u64 arguments[6];
+};
+
+struct call_exit {
+    u64 common;
+    s64 number;
+    s64 ret;
+};
+
+/*
+ * Strings are read two bytes beyond the limit: a result that fills the buffer would not tell a
+ * string of just that length from a longer one. Each returns the bytes it has put at `to`.
+ */
+static __always_inline u32 fill_slot(u16 *slot, s64 result, u32 limit)
+{
+    if (result < 0) {
+        *slot = UNREADABLE;
+        return 0;
+    }
+    if (result > limit + 1) {
+        *slot = limit | CUT;
+        return limit;
+    }
+    *slot = result - 1;
+    return result - 1;
+}
+
+static __always_inline u32 read_string(char *to, u64 from, u16 *slot, u32 limit)
+{
+    return fill_slot(slot, bpf_probe_read_user_str(to, limit + 2, (const void *)from), limit);
+}
+
+static __always_inline u32 read_kernel_string(char *to, const void *from, u16 *slot, u32 limit)
+{
+    return fill_slot(slot, bpf_probe_read_kernel_str(to, limit + 2, from), limit);
+}
+
+/*
+ * A vector of strings, each with its NUL; the one that is cut has none. `limit` counts bytes, and
+ * more than 256 strings are cut too, to bound the loop. A missing vector is an empty one: execve(2).
+ */
+static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 limit, u32 mask)
+{
+    u32 used = 0;
+
+    for (int i = 0; vector && i < 256; i++) {
+        u64 from = 0;
+        u32 room = limit - used;
+
+        if (bpf_probe_read_user(&from, sizeof(from), (const void *)(vector + i * sizeof(from)))) {
+            *slot = UNREADABLE;
+            return 0;
+        }
+        if (!from) {
+            *slot = used;
+            return used;
+        }
+        s64 result = bpf_probe_read_user_str(BOUNDED(to, used, mask), BOUND(room + 1, mask), (const void *)from);
+        if (result < 0) {
+            *slot = UNREADABLE;
+            return 0;
+        }
+        if (result > room) {
+            *slot = limit | CUT;
+            return limit;
+        }
+        used += result;
+    }
+    *slot = vector ? used | CUT : 0;
+    return used;
+}
+
+/* The strings of a new image lie one behind the other between two addresses: mm->arg_start, arg_end. */
+static __always_inline u32 read_image_strings(char *to, u64 start, u64 end, u16 *slot, u32 limit, u32 mask)
+{
+    u64 length = end - start;
+    u32 size = length > limit ? limit : length;
+
+    if (bpf_probe_read_user(to, BOUND(size, mask), (const void *)start)) {
+        *slot = UNREADABLE;
+        return 0;
+    }
+    *slot = length > limit ? size | CUT : size;
+    return size;
+}
+
+/* A socket address of the length that the call passed; the kernel refuses more than 128 bytes. */
+static __always_inline u32 read_sockaddr(char *to, u64 from, s32 length, u16 *slot)
+{
+    u32 size = length < 0 ? 0 : length > 128 ? 128 : length;
+
+    if (bpf_probe_read_user(to, BOUND(size, 255), (const void *)from)) {
+        *slot = UNREADABLE;
+        return 0;
+    }
+    *slot = length > 128 ? size | CUT : size;
+    return size;
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Values of a record: how strings and addresses get into it, and what is read out of them. */
+#ifndef ETRACEE_VALUES_H
+#define ETRACEE_VALUES_H
+
+#include <linux/types.h>
+
+/* The length in a variable slot, see etracee/event.py. */
+#define UNREADABLE 0xffff
+#define CUT 0x8000
+#define LENGTH(slot) ((u32)(slot) & 0x7fff)
+#define BYTES(slot) ((slot) == UNREADABLE ? 0 : LENGTH(slot))
+
+#define WORD(text, offset) (*(const u64 *)((const char *)(text) + (offset)))
+
+/*
+ * Keep `value` within `mask`, a number of ones, where the verifier can see it: clang would drop the
+ * mask, or apply it to a copy, when it knows the range by itself.
+ */
+#define BOUND(value, mask)                      \
+    ({                                          \
+        u32 bound_ = (value);                   \
+        asm volatile("" : "+r"(bound_));        \
+        bound_ & (mask);                        \
+    })
+#define BOUNDED(text, offset, mask) ((text) + BOUND(offset, mask))
+
+static __always_inline u32 array_length(const char *text, u32 most)
+{
+    u32 length = 0;
+
+    for (u32 i = 0; i < most; i++) {
+        if (!text[i])
+            break;
+        length++;
+    }
+    return length;
+}
+
+#define AF_INET_ 2
+#define AF_INET6_ 10
+
+static __always_inline u32 sockaddr_family_exists(const char *raw, u32 length)
+{
+    return length >= 2;
+}
+
+static __always_inline u32 sockaddr_family(const char *raw, u32 length)
+{
+    return *(const u16 *)raw;
+}
+
+static __always_inline u32 sockaddr_port_exists(const char *raw, u32 length)
+{
+    u32 family = sockaddr_family(raw, length);
+
+    return length >= 4 && (family == AF_INET_ || family == AF_INET6_);
+}
+
+static __always_inline u32 sockaddr_port(const char *raw, u32 length)
+{
+    return __builtin_bswap16(*(const u16 *)(raw + 2));
+}
+
+static __always_inline u32 sockaddr_addr_exists(const char *raw, u32 length)
+{
+    u32 family = sockaddr_family(raw, length);
+
+    return (family == AF_INET_ && length >= 8) || (family == AF_INET6_ && length >= 24);
+}
+
+/* An IPv4 address is its IPv4-mapped IPv6 address. */
+static __always_inline u64 sockaddr_addr_high(const char *raw, u32 length)
+{
+    return sockaddr_family(raw, length) == AF_INET_ ? 0 : __builtin_bswap64(*(const u64 *)(raw + 8));
+}
+
+static __always_inline u64 sockaddr_addr_low(const char *raw, u32 length)
+{
+    if (sockaddr_family(raw, length) == AF_INET_)
+        return 0xffff00000000ULL | __builtin_bswap32(*(const u32 *)(raw + 4));
+    return __builtin_bswap64(*(const u64 *)(raw + 16));
+}
+
+static __always_inline u32 wait_exit_code_exists(u32 status)
+{
+    return !(status & 0x7f);
+}
+
+static __always_inline u32 wait_exit_code(u32 status)
+{
+    return status >> 8 & 0xff;
+}
+
+static __always_inline u32 wait_signal_exists(u32 status)
+{
+    return (status & 0x7f) != 0;
+}
+
+static __always_inline u32 wait_signal(u32 status)
+{
+    return status & 0x7f;
+}
+
+#endif

@@ -1,0 +1,434 @@
+"""setup.sh on stand-ins: it sees a host under tmp_path and only the commands named here."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+STAND_INS = Path(__file__).resolve().parent / "setup"
+COMMANDS = (
+    "basename cat chmod cp dirname env flock grep ln mkdir mv readlink rm rmdir sed sh sha256sum "
+    "sort tail tr"
+)
+DEBIAN = 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n'
+OPENEULER = 'ID="openEuler"\nPRETTY_NAME="openEuler 25.09"\n'
+MOUNTS = "tracefs /sys/kernel/tracing tracefs rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n"
+
+
+class Host:
+    """A checkout, a host's directories and a PATH, all under one directory."""
+
+    def __init__(self, place: Path, os_release: str, *managers: str) -> None:
+        self.root = place / "host"
+        self.state = place / "state"
+        self.bin = place / "bin"
+        self.checkout = place / "a checkout"
+        self.venv = self.checkout / ".venv"
+        self.link = self.root / "usr/local/bin/etracee"
+        for directory in ("etc", "usr/bin", "proc/self", "sys/kernel/btf", "usr/local/bin"):
+            (self.root / directory).mkdir(parents=True)
+        for made in (self.state, self.bin, self.checkout):
+            made.mkdir()
+        (self.root / "etc/os-release").write_text(os_release)
+        (self.root / "proc/self/mounts").write_text(MOUNTS)
+        (self.root / "sys/kernel/btf/vmlinux").touch()
+        for name in ("setup.sh", "pyproject.toml"):
+            shutil.copy(CHECKOUT / name, self.checkout / name)
+        self.stand_in(self.root / "usr/bin/python3", STAND_INS / "python3")
+        for manager in managers:
+            self.stand_in(self.bin / manager, STAND_INS / "package-manager")
+        for name in COMMANDS.split():
+            real = shutil.which(name)
+            assert real, name
+            (self.bin / name).symlink_to(real)
+        self.command("mount", 'echo "mount $*" >>"$STATE/log"')
+        self.become(0)
+
+    def stand_in(self, path: Path, source: Path) -> None:
+        shutil.copy(source, path)
+        path.chmod(0o755)
+
+    def command(self, name: str, body: str) -> None:
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    def become(self, uid: int) -> None:
+        self.command("id", f"echo {uid}")
+
+    def set(self, *names: str) -> None:
+        for name in names:
+            (self.state / name).touch()
+
+    def log(self) -> str:
+        path = self.state / "log"
+        return path.read_text() if path.exists() else ""
+
+    def forget_log(self) -> None:
+        (self.state / "log").unlink(missing_ok=True)
+
+    def setup(
+        self, *arguments: str, script: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        bash = shutil.which("bash")
+        assert bash
+        return subprocess.run(
+            [bash, str(script or self.checkout / "setup.sh"), *arguments],
+            env={
+                "PATH": str(self.bin),
+                "STATE": str(self.state),
+                "ETRACEE_HOST_ROOT": str(self.root),
+                "LC_ALL": "C",
+            },
+            cwd=self.state,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def install(self) -> None:
+        self.set("has-bcc")
+        done = self.setup()
+        assert done.returncode == 0, done.stderr
+        self.forget_log()
+
+
+@pytest.fixture
+def debian(tmp_path: Path) -> Host:
+    return Host(tmp_path, DEBIAN, "apt-get")
+
+
+@pytest.fixture
+def openeuler(tmp_path: Path) -> Host:
+    return Host(tmp_path, OPENEULER, "dnf")
+
+
+def test_dnf_installs_the_bindings(openeuler: Host) -> None:
+    done = openeuler.setup()
+    assert done.returncode == 0, done.stderr
+    calls = openeuler.log().splitlines()
+    assert calls[0].startswith("dnf install -y ")
+    assert calls[0].endswith(" python3-bcc")
+    assert calls[1] == f"python3 -I -m venv --system-site-packages {openeuler.venv}"
+    assert calls[2].startswith("pip ")
+    assert calls[2].endswith(" -e .")
+    assert len(calls) == 3
+    assert done.stdout == ""
+
+
+def test_apt_installs_the_bindings_and_venv(debian: Host) -> None:
+    debian.set("no-venv")
+    done = debian.setup()
+    assert done.returncode == 0, done.stderr
+    calls = debian.log().splitlines()
+    assert [call.split()[0] for call in calls] == ["apt-get", "apt-get", "python3", "pip"]
+    assert calls[0].endswith(" python3-bpfcc")
+    assert calls[1].endswith(" python3-venv")
+
+
+def test_the_distribution_decides_and_not_a_stray_tool(tmp_path: Path) -> None:
+    host = Host(tmp_path, "ID=rocky\nID_LIKE='rhel centos fedora'\n", "apt-get", "dnf")
+    assert host.setup().returncode == 0
+    assert host.log().startswith("dnf ")
+    assert "apt-get" not in host.log()
+
+
+def test_an_unknown_name_leaves_it_to_the_only_tool(tmp_path: Path) -> None:
+    host = Host(tmp_path, "ID=novel\n", "dnf")
+    assert host.setup().returncode == 0
+    assert "python3-bcc" in host.log()
+
+
+def test_unknown_distribution(tmp_path: Path) -> None:
+    host = Host(tmp_path, 'ID=arch\nPRETTY_NAME="Arch Linux"\n')
+    done = host.setup()
+    assert done.returncode == 3
+    assert "Arch Linux" in done.stderr
+    assert "BCC's Python bindings" in done.stderr
+    assert "Python 3.10 or newer with venv" in done.stderr
+    assert not host.venv.exists()
+
+
+def test_unknown_distribution_that_has_everything(tmp_path: Path) -> None:
+    host = Host(tmp_path, "ID=arch\n")
+    host.set("has-bcc")
+    assert host.setup().returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["instal"], ["--verbose"], ["install"], [""]])
+def test_wrong_usage(debian: Host, arguments: list[str]) -> None:
+    done = debian.setup(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: setup.sh")
+    assert done.stdout == debian.log() == ""
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(debian: Host, option: str) -> None:
+    done = debian.setup(option)
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: setup.sh")
+    assert debian.log() == ""
+
+
+def test_a_second_run_does_nothing(debian: Host) -> None:
+    debian.install()
+    done = debian.setup()
+    assert done.returncode == 0
+    assert debian.log() == done.stdout == ""
+    assert done.stderr == f"setup: etracee is installed in {debian.venv}: nothing to do\n"
+
+
+def test_run_hands_over_arguments_and_directory(debian: Host, tmp_path: Path) -> None:
+    debian.install()
+    script = tmp_path / "link"
+    script.symlink_to(debian.checkout / "setup.sh")
+    done = debian.setup("run", "--profile", "a b.yaml", script=script)
+    assert done.returncode == 0
+    assert done.stdout == f"etracee run --profile a b.yaml\n{debian.state}\n"
+    assert done.stderr == debian.log() == ""
+
+
+def test_run_installs_first_and_keeps_stdout_pure(openeuler: Host) -> None:
+    done = openeuler.setup("run", "-h")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "etracee run -h"
+    assert "dnf" in openeuler.log()
+    assert done.stderr
+
+
+def test_changed_requirements_are_installed(debian: Host) -> None:
+    debian.install()
+    with (debian.checkout / "pyproject.toml").open("a") as file:
+        file.write("# changed\n")
+    assert debian.setup().returncode == 0
+    assert [call.split()[0] for call in debian.log().splitlines()] == ["pip"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "because"),
+    [("interpreter", "does not start"), (".etracee-unfinished", "interrupted")],
+)
+def test_a_broken_environment_is_made_anew(debian: Host, marker: str, because: str) -> None:
+    debian.install()
+    if marker == "interpreter":
+        (debian.venv / "bin/python").unlink()
+        (debian.venv / "bin/python").symlink_to("/nowhere/python3")
+    else:
+        (debian.venv / marker).touch()
+    left = debian.venv / "left over"
+    left.touch()
+    done = debian.setup()
+    assert done.returncode == 0, done.stderr
+    assert because in done.stderr
+    assert not left.exists()
+    assert not (debian.venv / ".etracee-unfinished").exists()
+
+
+def test_a_moved_checkout_gets_a_new_environment(debian: Host, tmp_path: Path) -> None:
+    debian.install()
+    moved = debian.checkout.rename(tmp_path / "moved")
+    done = debian.setup(script=moved / "setup.sh")
+    assert done.returncode == 0
+    assert "made for another directory" in done.stderr
+
+
+def test_a_directory_that_is_no_environment_stays(debian: Host) -> None:
+    debian.set("has-bcc")
+    debian.venv.mkdir()
+    (debian.venv / "notes").touch()
+    done = debian.setup()
+    assert done.returncode == 3
+    assert "is in the way" in done.stderr
+    assert (debian.venv / "notes").exists()
+
+
+def test_failed_pip_leaves_no_stamp(debian: Host) -> None:
+    debian.set("has-bcc", "pip-fails")
+    done = debian.setup()
+    assert done.returncode == 3
+    assert "no route to the package index" in done.stderr
+    assert "-m pip install" in done.stderr
+    assert not (debian.venv / ".etracee-setup").exists()
+    (debian.state / "pip-fails").unlink()
+    assert debian.setup().returncode == 0
+    assert (debian.venv / ".etracee-setup").exists()
+
+
+def test_failed_dnf_is_reported(openeuler: Host) -> None:
+    openeuler.set("dnf-fails")
+    done = openeuler.setup()
+    assert done.returncode == 3
+    assert "this command failed: dnf install" in done.stderr
+    assert "    Error: no mirror answers" in done.stderr
+    assert "python3-bcc could not be installed" in done.stderr
+    assert not openeuler.venv.exists()
+
+
+def test_failed_apt_is_tried_again_after_an_update(debian: Host) -> None:
+    debian.set("apt-get-fails")
+    done = debian.setup()
+    assert done.returncode == 3
+    verbs = [line.split()[1] for line in debian.log().splitlines()]
+    assert verbs == ["install", "update", "install"]
+    assert "python3-bpfcc could not be installed" in done.stderr
+
+
+def test_another_bcc_is_not_taken_for_the_bindings(openeuler: Host) -> None:
+    openeuler.set("other-bcc")
+    done = openeuler.setup()
+    assert done.returncode == 3
+    assert "has no attribute 'BPF'" in done.stderr
+    assert not openeuler.venv.exists()
+
+
+def test_an_old_python_is_refused_before_anything_is_installed(openeuler: Host) -> None:
+    (openeuler.state / "version").write_text("3.9\n")
+    done = openeuler.setup()
+    assert done.returncode == 3
+    assert "Python 3.10 or newer is needed" in done.stderr
+    assert "python3 is 3.9" in done.stderr
+    assert openeuler.log() == ""
+
+
+def test_the_command_is_linked(debian: Host) -> None:
+    debian.install()
+    assert debian.link.readlink() == debian.venv / "bin/etracee"
+
+
+def test_a_foreign_file_is_not_overwritten(debian: Host) -> None:
+    debian.link.write_text("mine")
+    debian.set("has-bcc")
+    done = debian.setup()
+    assert done.returncode == 0
+    assert "stays as it is" in done.stderr
+    assert debian.link.read_text() == "mine"
+    assert not debian.link.is_symlink()
+
+
+def test_a_link_to_another_checkout_moves_only_when_asked(debian: Host, tmp_path: Path) -> None:
+    other = tmp_path / "other/.venv/bin/etracee"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    debian.link.symlink_to(other)
+    debian.set("has-bcc")
+    assert debian.setup("run").returncode == 0
+    assert debian.link.readlink() == other
+    assert debian.setup().returncode == 0
+    assert debian.link.readlink() == debian.venv / "bin/etracee"
+
+
+def test_a_dangling_link_is_replaced(debian: Host) -> None:
+    debian.link.symlink_to("/nowhere/.venv/bin/etracee")
+    debian.set("has-bcc")
+    assert debian.setup("run").returncode == 0
+    assert debian.link.readlink() == debian.venv / "bin/etracee"
+
+
+def test_without_root_nothing_of_the_host_changes(debian: Host) -> None:
+    debian.become(1000)
+    (debian.root / "proc/self/mounts").write_text("")
+    debian.set("has-bcc")
+    done = debian.setup()
+    assert done.returncode == 0, done.stderr
+    assert debian.venv.exists()
+    assert not debian.link.is_symlink()
+    assert "mount -t" not in debian.log()
+    assert "only root can mount it" in done.stderr
+
+
+def test_without_root_a_missing_package_needs_sudo(debian: Host) -> None:
+    debian.become(1000)
+    done = debian.setup("run")
+    assert done.returncode == 3
+    assert "python3-bpfcc is missing" in done.stderr
+    assert "run with sudo" in done.stderr
+    assert debian.log() == done.stdout == ""
+
+
+def test_file_systems_are_mounted(debian: Host) -> None:
+    (debian.root / "proc/self/mounts").write_text("")
+    debian.install()
+    done = debian.setup("run")
+    assert debian.log().splitlines() == [
+        f"mount -t tracefs tracefs {debian.root}/sys/kernel/tracing",
+        f"mount -t bpf bpf {debian.root}/sys/fs/bpf",
+    ]
+    assert done.stderr.splitlines() == [
+        "setup: mounted tracefs at /sys/kernel/tracing",
+        "setup: mounted bpf at /sys/fs/bpf",
+    ]
+
+
+def test_a_failed_mount_is_said_and_not_fatal(debian: Host) -> None:
+    (debian.root / "proc/self/mounts").write_text("")
+    debian.command("mount", "echo permission denied; exit 32")
+    debian.set("has-bcc")
+    done = debian.setup("run")
+    assert done.returncode == 0
+    assert "permission denied" in done.stderr
+    assert "raw tracepoints are used instead" in done.stderr
+
+
+def test_missing_btf_is_said_and_not_fatal(debian: Host) -> None:
+    (debian.root / "sys/kernel/btf/vmlinux").unlink()
+    debian.set("has-bcc")
+    done = debian.setup()
+    assert done.returncode == 0
+    assert "CONFIG_DEBUG_INFO_BTF" in done.stderr
+
+
+def prepare_checks(host: Host) -> None:
+    """Installs for the tests; lint-imports is a command, not a module."""
+    host.install()
+    lint = host.venv / "bin/lint-imports"
+    lint.write_text('#!/bin/sh\necho lint-imports >>"$STATE/log"\n')
+    lint.chmod(0o755)
+
+
+def test_the_checks_run_in_their_order(debian: Host) -> None:
+    prepare_checks(debian)
+    done = debian.setup("test", "-k", "a b")
+    assert done.returncode == 0, done.stderr
+    calls = debian.log().splitlines()
+    assert calls[0].endswith(" -e .[dev]")
+    assert calls[-6:] == [
+        "python3 -c import xdist",
+        "python3 -m ruff check .",
+        "python3 -m ruff format --check .",
+        "python3 -m mypy",
+        "lint-imports",
+        "python3 -m pytest -n auto -k a b",
+    ]
+
+
+def test_a_missing_test_package_is_said_and_not_fatal(debian: Host) -> None:
+    prepare_checks(debian)
+    done = debian.setup("test")
+    assert done.returncode == 0
+    assert "installed strace with apt-get" in done.stderr
+    assert "bpftrace could not be installed" in done.stderr
+    assert "libc6-dev" in debian.log()
+
+
+def test_a_failing_check_ends_the_run(debian: Host) -> None:
+    prepare_checks(debian)
+    (debian.state / "failing-check").write_text("ruff")
+    done = debian.setup("test")
+    assert done.returncode == 7
+    assert "failed with status 7" in done.stderr
+    assert "ruff check ." in done.stderr
+    assert "mypy" not in debian.log()
+    assert "-m pytest" not in debian.log()
+
+
+def test_an_installation_for_the_tests_serves_run_too(debian: Host) -> None:
+    prepare_checks(debian)
+    assert debian.setup("test").returncode == 0
+    debian.forget_log()
+    done = debian.setup("run")
+    assert done.stderr == debian.log() == ""
