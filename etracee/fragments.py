@@ -98,3 +98,8 @@ def _refuse_others(value: object) -> None:
             _refuse_others(element)
     elif value is not None and type(value) not in (int, str, bytes, bool, float):
         raise TypeError(f"{type(value).__name__} has no literal")
+
+
+def py_variable(field: str) -> Py:
+    """Return the variable that holds a field's value; the prefix keeps it from hiding a name of ours."""
+    return Py("v_" + c_ident(field))

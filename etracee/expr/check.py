@@ -8,7 +8,7 @@ from typing import Any
 
 from etracee.catalog import EventType, Field
 from etracee.catalog.model import Derivation
-from etracee.expr.evaluate import evaluate
+from etracee.expr.evaluate import compile_tree
 from etracee.expr.parse import SyntaxProblem, parse
 from etracee.expr.tree import NO, YES, All, Any_, Not, Test, Tree, Word, Written, both, either, negate
 from etracee.operators import Operator, all_operators
@@ -144,7 +144,7 @@ class _Checker:
             return self.fail(written.at, "type is no boolean and cannot stand alone")
         tree = self.test(written, named)
         self.fitted.add(written.at)
-        return YES if isinstance(tree, Test) and evaluate(tree, event.encode()) else NO
+        return YES if isinstance(tree, Test) and compile_tree(tree)({"type": event.encode()}, ()) else NO
 
     def test(self, written: Written, field: Field) -> Tree:
         operator = all_operators()[written.operator or ""]

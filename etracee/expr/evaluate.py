@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from etracee.catalog import Field
-from etracee.expr.tree import All, Any_, Fixed, Not, Test, Tree
-from etracee.fragments import Py, join, py, py_ident
+from etracee.expr.tree import All, Any_, Fixed, Not, Test, Tree, leaves
+from etracee.fragments import Py, join, py, py_literal, py_variable
 from etracee.operators.base import Operand
-
-OPERATOR_MODULES = Py("from etracee.operators import like, matches")
-"""What generated source needs to have imported, for the values that forms hoist."""
+from etracee.types import Kind
 
 
 class PythonForm:
@@ -40,26 +38,36 @@ class PythonForm:
         return self._test(tree, left_open)
 
     def _test(self, test: Test, left_open: Py) -> Py:
-        value = py_ident(test.field.name)
-        cut = py("{name!r} in cut", name=value) if self.may_be_cut(test.field) else None
-        operand = Operand(value, cut, left_open, self._hoist)
+        value = py_variable(test.field.name)
+        cut = py("{name} in cut", name=py_literal(test.field.name)) if self.may_be_cut(test.field) else None
+        is_list = test.field.kind is Kind.TEXTS
+        operand = Operand(value, cut, left_open, self.hoist, is_list)
         source = test.operator.python(operand, test.constant)
         if not self.may_miss(test.field):
             return py("({test})", test=source)
         return py("({value} is not None and {test})", value=value, test=source)
 
-    def _hoist(self, source: Py) -> Py:
+    def hoist(self, source: Py) -> Py:
+        """Return the name of a constant with the value of `source`."""
         return self.constants.setdefault(source, py("CONSTANT_{n}", n=len(self.constants)))
 
 
-def evaluate(test: Test, value: Any, cut: bool = False) -> bool:
-    """Return the answer of one comparison for a value, None where it is missing."""
+def compile_tree(tree: Tree) -> Callable[[Mapping[str, Any], Collection[str]], bool]:
+    """Return the function that answers `tree` for values by name and the names of cut ones.
+
+    A value that is not there is missing.
+    """
     from etracee.operators import like, matches
 
-    form = PythonForm(lambda _: True, lambda _: cut)
-    source = form.source(test, Py("False"))
-    names: dict[str, Any] = {"like": like, "matches": matches}
-    for constant, name in form.constants.items():
-        names[name] = eval(constant, names)  # noqa: S307 - made of typed fragments
-    names |= {py_ident(test.field.name): value, "cut": (test.field.name,) if cut else ()}
-    return bool(eval(source, names))  # noqa: S307 - made of typed fragments
+    form = PythonForm(lambda _: True, lambda _: True)
+    code = compile(form.source(tree, Py("False")), "expression", "eval")
+    modules: dict[str, Any] = {"like": like, "matches": matches}
+    constants = {str(name): eval(source, modules) for source, name in form.constants.items()}  # noqa: S307
+    tests = [leaf for leaf in leaves(tree) if isinstance(leaf, Test)]
+    missing = {str(py_variable(test.field.name)): None for test in tests}
+
+    def answer(values: Mapping[str, Any], cut: Collection[str]) -> bool:
+        named = {str(py_variable(name)): value for name, value in values.items()}
+        return bool(eval(code, {**modules, **constants, **missing, **named, "cut": cut}))  # noqa: S307
+
+    return answer

@@ -83,6 +83,7 @@ class Operand:
     """Source that counts an answer left open by a cut, and is False."""
     hoist: Callable[[Py], Py]
     """Puts source in front, to be evaluated once, and returns the name of its value."""
+    is_list: bool = False
 
 
 class Operator:

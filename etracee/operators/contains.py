@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from etracee.fragments import C, Py, c, py, py_literal
@@ -22,7 +23,13 @@ class Contains(Operator):
     )
 
     def python(self, operand: Operand, constant: Any) -> Py:
-        """What is found is there; what is not found may stand behind the cut."""
+        """What is found is there; what is not found may stand behind the cut.
+
+        The last element of a cut list may itself be cut, and is not compared.
+        """
+        if operand.is_list and operand.cut is not None:
+            whole = py("({v}[:-1] if {cut} else {v})", v=operand.value, cut=operand.cut)
+            operand = replace(operand, value=whole)
         test = py("{text} in {value}", text=py_literal(constant), value=operand.value)
         return open_unless_true(operand, test)
 

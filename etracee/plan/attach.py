@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from etracee.catalog import Flow
-from etracee.plan.model import EventPlan, Hook
+from etracee.plan.model import EventPlan, Hook, Plan
 
 
 def choose_hooks(events: tuple[EventPlan, ...], attach: str, *, tree: bool) -> tuple[Hook, ...]:
@@ -18,6 +19,12 @@ def choose_hooks(events: tuple[EventPlan, ...], attach: str, *, tree: bool) -> t
     if tree:
         hooks += (_scheduler("sched_process_fork"), _scheduler("sched_process_exit"))
     return tuple(dict.fromkeys(hooks))
+
+
+def attach_by(plan: Plan, attach: str, *, typed_loads: bool) -> Plan:
+    """Return `plan` for another way of attaching, or of reading kernel structures."""
+    hooks = choose_hooks(plan.events, attach, tree=plan.tree)
+    return replace(plan, hooks=hooks, attach=attach, typed_loads=typed_loads)
 
 
 def _call(event: EventPlan, attach: str, edge: str) -> Hook:

@@ -24,10 +24,6 @@ class Request:
     """Events to watch of those in the profile; all of them when empty."""
     tree: bool = False
     """Watch one process and its descendants only, instead of the host."""
-    attach: str = "tracepoint"
-    """tracepoint or raw_tracepoint: what was found to load."""
-    typed_loads: bool = True
-    """Kernel structures can be read without a helper (Linux 5.11 on, found by loading)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,11 @@ class EventPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the templates are given; nothing is looked up or decided after it."""
+    """All that the templates are given; nothing is looked up or decided after it.
+
+    `attach` is tracepoint or raw_tracepoint; with `typed_loads`, kernel structures are read without
+    a helper.
+    """
 
     profile: str
     version: str | None

@@ -20,7 +20,7 @@ def make_plan(
 
     Names become events and fields (resolve), what somebody reads is found (demand), it gets its
     place in a record (lay out), what the kernel can decide is separated (push down), and every
-    event gets its hooks (attach).
+    event gets its hooks (attach): those of the cheapest way, see attach_by() for the others.
     """
     resolved = resolve(profile, rules, request, catalog)
     demands = [find_demand(event, profile.options) for event in resolved.events]
@@ -32,10 +32,10 @@ def make_plan(
         catalog=catalog,
         options=profile.options,
         tree=request.tree,
-        typed_loads=request.typed_loads,
+        typed_loads=True,
         events=events,
         rules=resolved.rules,
-        hooks=choose_hooks(events, request.attach, tree=request.tree),
-        attach=request.attach,
+        hooks=choose_hooks(events, "tracepoint", tree=request.tree),
+        attach="tracepoint",
         warnings=resolved.warnings,
     )

@@ -1,3 +1,259 @@
-from etracee.plan import Plan
+"""Render the decoder: Python that unpacks records by the plan's layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from etracee.catalog import Field
+from etracee.catalog.model import Derivation, PartOf
+from etracee.event import EventLayout
+from etracee.expr.check import Report, check, scope_of
+from etracee.expr.evaluate import PythonForm
+from etracee.expr.tree import NO, YES, Test, Tree, leaves
+from etracee.fragments import Py, join, py, py_ident, py_literal, py_variable
+from etracee.plan import EventPlan, Plan, RulePlan
+from etracee.render.environment import environment
+from etracee.rules.output import Piece
+from etracee.types import Kind
+
+ORDER = ("timestamp", "pid", "ppid", "uid", "gid", "syscall_id", "type", "comm", "filename", "human_time", "tid", "ret")
+"""The order of the keys that come first; the others follow as the event has them."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name with source: a value, a constant, a text with its literal name."""
+
+    name: Py
+    source: Py = Py("")
+    literal: Py = Py("")
+    decoded: Py = Py("")
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """A test over fields: of the profile, or of the rule with that index."""
+
+    name: Py
+    arguments: Py
+    test: Py
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class DecoderEvent:
+    """What the template needs for one event."""
+
+    name: Py
+    class_name: Py
+    keys: tuple[Py, ...]
+    code: Py
+    unpacked: Py
+    size: int
+    variable: tuple[Named, ...]
+    values: tuple[Named, ...]
+    matchers: tuple[Matcher, ...]
+    rules: tuple[Matcher, ...]
+    rule_arguments: Py
+    only_rules: bool
+    texts: tuple[Named, ...]
+    shown: tuple[Py, ...]
+    fired: Py
+
+
+@dataclass(frozen=True)
+class DecoderView:
+    """What the template needs."""
+
+    title: Py
+    digest: Py
+    digest_literal: Py
+    events_literal: Py
+    delivered_literal: Py
+    rules_literal: Py
+    events: tuple[DecoderEvent, ...]
+    constants: tuple[Named, ...]
+
+
 def render_decoder(plan: Plan, digest: str) -> str:
-    return ""
+    """Return the source of the module that decodes what the program of `digest` sends."""
+    form = PythonForm(_may_miss, _may_be_cut)
+    events = tuple(_EventView(plan, event, form).view() for event in plan.events)
+    rules = tuple((r.id, r.title, r.level, r.tags, _output(r.output)) for r in plan.rules)
+    view = DecoderView(
+        title=Py(plan.title),
+        digest=Py(digest),
+        digest_literal=py_literal(digest),
+        events_literal=py_literal(tuple(event.name for event in plan.events)),
+        delivered_literal=py_literal(tuple(event.delivered for event in plan.events)),
+        rules_literal=py_literal(rules),
+        events=events,
+        constants=tuple(Named(name, source) for source, name in form.constants.items()),
+    )
+    return environment().get_template("decoder.py.j2").render(view=view)
+
+
+def _output(pieces: Iterable[Piece]) -> tuple[tuple[str, bool], ...]:
+    return tuple((piece.text, piece.is_field) for piece in pieces)
+
+
+def _may_miss(field: Field) -> bool:
+    return field.type.storage.variable or isinstance(field.origin, PartOf)
+
+
+def _may_be_cut(field: Field) -> bool:
+    return field.type.storage.variable
+
+
+_HEADER = {"event": Py("_"), "time": Py("time")}
+
+
+class _EventView:
+    def __init__(self, plan: Plan, event: EventPlan, form: PythonForm) -> None:
+        self.plan, self.event, self.form = plan, event, form
+        self.name = py_ident(event.name)
+        self.derivations = {f.name: self.derivation(f) for f in event.shown if _is_derived(f)}
+
+    def view(self) -> DecoderEvent:
+        layout, rules = self.event.layout, tuple(self.rules())
+        keys = tuple(self.keys())
+        return DecoderEvent(
+            name=self.name,
+            class_name=Py("".join(part.title() for part in self.name.split("_"))),
+            keys=tuple(py_ident(key) for key in keys),
+            code=py_literal(struct_code(layout)),
+            unpacked=join(", ", self.unpacked(), Py),
+            size=layout.size,
+            variable=tuple(self.variable()),
+            values=tuple(self.values()),
+            matchers=tuple(self.keep()),
+            rules=rules,
+            rule_arguments=_arguments(rule.conditions[self.event.name] for rule in self.rule_plans()),
+            only_rules=not self.event.delivered,
+            texts=tuple(self.texts()),
+            shown=tuple(self.shown(key) for key in keys),
+            fired=Py("fired" if rules else "()"),
+        )
+
+    def unpacked(self) -> list[Py]:
+        slots = sorted(self.event.layout.slots, key=lambda slot: slot.offset)
+        return [_HEADER.get(slot.name) or py_variable(slot.name) for slot in slots]
+
+    def variable(self) -> Iterator[Named]:
+        fields = {field.name: field for field in self.event.captures}
+        for slot in self.event.layout.variable:
+            decoded = fields[slot.name].type.decode(Py("bytes(view[start:end])"))
+            yield Named(py_variable(slot.name), literal=py_literal(slot.name), decoded=decoded)
+
+    def values(self) -> Iterator[Named]:
+        """Return what is computed from the slots: decoded values, parts, derived fields."""
+        for field in self.event.captures:
+            name = py_variable(field.name)
+            decoded = field.type.decode(name)
+            if not field.type.storage.variable and decoded != name:
+                yield Named(name, decoded)
+        for field in self.needed_parts():
+            yield Named(py_variable(field.name), _part(field))
+        for name, tree in self.derivations.items():
+            yield Named(py_variable(name), self.form.source(tree, Py("False")))
+
+    def needed_parts(self) -> dict[Field, None]:
+        tests = [leaf.field for tree in self.trees() for leaf in leaves(tree) if isinstance(leaf, Test)]
+        return dict.fromkeys(f for f in (*self.event.shown, *tests) if isinstance(f.origin, PartOf))
+
+    def trees(self) -> Iterator[Tree]:
+        yield self.event.keep
+        for rule in self.rule_plans():
+            yield rule.conditions[self.event.name]
+        yield from self.derivations.values()
+
+    def derivation(self, field: Field) -> Tree:
+        assert isinstance(field.origin, Derivation)
+        scope = scope_of([self.event.type], {}, {})
+        return check(field.origin.expression, scope, Report(lambda _: None))[self.event.name]
+
+    def keep(self) -> Iterator[Matcher]:
+        if self.event.keep != YES:
+            left_open = py("left_open({n})", n=len(self.plan.rules))
+            test = self.form.source(self.event.keep, left_open)
+            name = py("keep_{event}", event=self.name)
+            yield Matcher(name, _arguments([self.event.keep]), test)
+
+    def rules(self) -> Iterator[Matcher]:
+        for index in self.event.rules:
+            tree = self.plan.rules[index].conditions[self.event.name]
+            if tree != NO:
+                test = self.form.source(tree, py("left_open({n})", n=index))
+                yield Matcher(Py(""), Py(""), test, index)
+
+    def rule_plans(self) -> Iterator[RulePlan]:
+        return (self.plan.rules[index] for index in self.event.rules)
+
+    def keys(self) -> list[str]:
+        names = ["timestamp", "syscall_id", "type", "human_time", *(f.name for f in self.event.shown)]
+        rank = {name: number for number, name in enumerate(ORDER)}
+        return sorted(names, key=lambda name: rank.get(name, len(rank)))
+
+    def texts(self) -> Iterator[Named]:
+        for field in self.event.shown:
+            name = py_variable(field.name)
+            if field.kind is Kind.TEXT:
+                decoded = py("{name}.decode()", name=name)
+            elif field.kind is Kind.TEXTS:
+                decoded = py("[element.decode() for element in {name}]", name=name)
+            else:
+                continue
+            yield Named(name, literal=py_literal(field.name), decoded=decoded)
+
+    def shown(self, key: str) -> Py:
+        envelope = {
+            "timestamp": Py("str(wall)"),
+            "syscall_id": py_literal(self.event.type.number),
+            "type": py_literal(self.event.name),
+            "human_time": Py("clock.human(wall)"),
+        }
+        if key in envelope:
+            return envelope[key]
+        field = next(field for field in self.event.shown if field.name == key)
+        if field.kind in (Kind.TEXT, Kind.TEXTS):
+            return py("shown_{name}", name=py_variable(key))
+        return self.shown_value(field)
+
+    def shown_value(self, field: Field) -> Py:
+        name, shower = py_variable(field.name), field.type.shower()
+        if shower is None:
+            return name
+        show = self.form.hoist(shower)
+        if not _may_miss(field):
+            return py("{show}({name})", show=show, name=name)
+        return py("None if {name} is None else {show}({name})", show=show, name=name)
+
+
+def _is_derived(field: Field) -> bool:
+    return isinstance(field.origin, Derivation)
+
+
+def _part(field: Field) -> Py:
+    assert isinstance(field.origin, PartOf)
+    function = field.origin.part.python
+    module = py_ident(function.__module__.rpartition(".")[2])
+    call = py("{m}.{f}({w})", m=module, f=py_ident(function.__name__), w=py_variable(field.origin.whole))
+    return py("None if {w} is None else {call}", w=py_variable(field.origin.whole), call=call)
+
+
+def _arguments(trees: Iterable[Tree]) -> Py:
+    """Return the variables that the tests read, and `cut`."""
+    names = {
+        py_variable(leaf.field.name) for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)
+    }
+    return join(", ", [*sorted(names), Py("cut")], Py)
+
+
+def struct_code(layout: EventLayout) -> str:
+    """Return the layout's fixed part as a format of the struct module, without native padding."""
+    code, at = "<", 0
+    for slot in sorted(layout.slots, key=lambda slot: slot.offset):
+        code += "x" * (slot.offset - at) + slot.storage.code
+        at = slot.offset + slot.size
+    return code + "x" * (layout.size - at)

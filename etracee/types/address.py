@@ -6,6 +6,7 @@ import functools
 import ipaddress
 
 from etracee.event import Storage
+from etracee.fragments import Py
 from etracee.types.base import Kind, Type
 
 _MAPPED = 0xFFFF << 32
@@ -19,9 +20,9 @@ class Address(Type):
     doc = "IP address"
     storage = Storage("u64", "16s", 16, array=2)
 
-    def shower(self) -> str:
+    def shower(self) -> Py:
         """Print dotted IPv4 also where it came as an IPv4-mapped IPv6 address."""
-        return "address.show"
+        return Py("address.show")
 
     def parse(self, text: str) -> int:
         """Return the 128-bit number of an address."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from etracee.event import Storage
+from etracee.fragments import Py
 
 Constant = int | bytes | tuple[int, int]
 """A number, a text, or a range: its first and last number."""
@@ -71,11 +72,11 @@ class Type:
         """Return the fields that can be read out of this one, by name."""
         return {}
 
-    def decode(self, raw: str) -> str:
+    def decode(self, raw: Py) -> Py:
         """Return Python source: `raw`, what struct unpacked, as the field's value."""
         return raw
 
-    def shower(self) -> str | None:
+    def shower(self) -> Py | None:
         """Return Python source of a function that prints a value, None where it prints as it is.
 
         The source may name the modules of etracee.types.

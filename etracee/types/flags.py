@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
+from etracee.fragments import Py, py, py_literal
 from etracee.types.base import Kind, Type, integer, parse_integer
 
 FlagNames = Sequence[tuple[str, int, int]]
@@ -29,9 +30,9 @@ class Flags(Type):
         grouped = ((n, v, mask) for mask, group in (groups or {}).items() for n, v in group.items())
         self.names: FlagNames = (*grouped, *((name, value, value) for name, value in bits.items()))
 
-    def shower(self) -> str:
+    def shower(self) -> Py:
         """Print names joined by |, the unknown rest in hexadecimal, an empty set as 0."""
-        return f"flags.show({self.names!r})"
+        return py("flags.show({names})", names=py_literal(self.names))
 
     def parse(self, text: str) -> int:
         """Accept a name, names joined by |, or a number."""

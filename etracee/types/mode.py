@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from etracee.fragments import Py
 from etracee.types.base import Kind, Type, integer
 
 
@@ -14,9 +15,9 @@ class Mode(Type):
     def __init__(self, c: str = "u16") -> None:
         self.storage = integer(c)
 
-    def shower(self) -> str:
-        """Print at least three octal digits behind a 0."""
-        return "mode.show"
+    def shower(self) -> Py:
+        """Print at least three octal digits, the first of them a 0."""
+        return Py("mode.show")
 
     def parse(self, text: str) -> int:
         """Read octal digits, with or without 0 or 0o before them, as chmod(1) does."""
@@ -32,8 +33,8 @@ class Mode(Type):
 
 
 def show(value: int) -> str:
-    """Print `value` in octal: 0644, 04755."""
-    return f"0{value:03o}"
+    """Print `value` in octal as strace does: 0644, 04755, 000."""
+    return f"0{value:o}".zfill(3)
 
 
 TYPES = {"mode": Mode}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from etracee.fragments import Py, py, py_literal
 from etracee.types.base import Kind, Type, integer, parse_integer
 
 
@@ -18,9 +19,10 @@ class Named(Type):
         self.names = dict(names)
         self.doc = doc
 
-    def shower(self) -> str:
+    def shower(self) -> Py:
         """Print the name, or the number where it has none."""
-        return f"named.show({ {value: name for name, value in reversed(self.names.items())}!r})"
+        names = {value: name for name, value in reversed(self.names.items())}
+        return py("named.show({names})", names=py_literal(names))
 
     def parse(self, text: str) -> int:
         """Accept a name or a number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from etracee.fragments import Py
 from etracee.types.base import Kind, Type, integer, parse_integer
 
 
@@ -16,9 +17,9 @@ class Number(Type):
         self.base = base
         self.doc = {10: "number", 16: "hexadecimal number"}[base]
 
-    def shower(self) -> str | None:
+    def shower(self) -> Py | None:
         """Masks and pointers are text, since JSON readers round numbers beyond 53 bits."""
-        return "hex" if self.base == 16 else None
+        return Py("hex") if self.base == 16 else None
 
     def parse(self, text: str) -> int:
         """Accept what C would: 10, 0x0a, 0o12."""

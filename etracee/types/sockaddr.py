@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
+from etracee.fragments import Py
 from etracee.types import address
 from etracee.types.base import VARIABLE, Kind, Part, Type
 from etracee.types.named import Named
@@ -51,9 +52,9 @@ class SocketAddress(Type):
             ),
         }
 
-    def shower(self) -> str:
+    def shower(self) -> Py:
         """Print host:port, a unix path, or the bytes in hexadecimal."""
-        return "sockaddr.show"
+        return Py("sockaddr.show")
 
     def read_shown(self, shown: object) -> object:
         """Rule tests give the parts instead."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from etracee.event import Storage
+from etracee.fragments import Py, py
 from etracee.types.base import VARIABLE, Kind, Type
 
 
@@ -37,9 +40,9 @@ class FixedText(Text):
         super().__init__(doc)
         self.storage = Storage("char", f"{size}s", size, array=size)
 
-    def decode(self, raw: str) -> str:
+    def decode(self, raw: Py) -> Py:
         """Cut at the first NUL: older kernels leave bytes behind it."""
-        return f'{raw}.partition(b"\\0")[0]'
+        return py('{raw}.partition(b"\\0")[0]', raw=raw)
 
 
 def parse_bytes(text: str) -> bytes:
@@ -51,3 +54,14 @@ def parse_bytes(text: str) -> bytes:
 
 
 TYPES = {"text": Text, "path": Text, "fixed_text": FixedText}
+
+
+def replace_bytes(value: bytes | list[bytes]) -> tuple[object, object]:
+    """Return the text with U+FFFD for what is not UTF-8, and the exact bytes in base64.
+
+    Of a list, a list of each.
+    """
+    if isinstance(value, list):
+        shown = [element.decode("utf-8", "replace") for element in value]
+        return shown, [b64encode(element).decode() for element in value]
+    return value.decode("utf-8", "replace"), b64encode(value).decode()

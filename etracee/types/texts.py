@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from etracee.fragments import Py, py
 from etracee.types.base import VARIABLE, Kind, Type
 from etracee.types.text import parse_bytes
 
@@ -16,9 +17,9 @@ class Texts(Type):
     def __init__(self, doc: str = "list of texts") -> None:
         self.doc = doc
 
-    def decode(self, raw: str) -> str:
+    def decode(self, raw: Py) -> Py:
         """Split at the NULs that close each string."""
-        return f"texts.split({raw})"
+        return py("texts.split({raw})", raw=raw)
 
     def parse(self, text: str) -> bytes:
         """Return one element."""

@@ -1,0 +1,5 @@
+"""`python -m etracee`."""
+
+from etracee.cli import main
+
+main()

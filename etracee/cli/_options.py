@@ -1,0 +1,79 @@
+"""Options that several commands share, and what they are turned into."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from etracee.problems import wrong
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
+
+
+def profile_option(command: Command) -> Command:
+    """Add --profile."""
+    return click.option("-p", "--profile", required=True, help="Profile: a bundled name or a path.")(
+        command
+    )
+
+
+def filter_options(command: Command) -> Command:
+    """Add the filters, which only narrow what the profile keeps."""
+    for option in (
+        click.option("--event", "events", multiple=True, help="Only these events of the profile, e.g. execve,openat."),
+        click.option("--pid", multiple=True, help="Only these process ids: 10,20,100-199."),
+        click.option("--uid", multiple=True, help="Only these user ids: 0,1000-1999."),
+        click.option("--gid", multiple=True, help="Only these group ids."),
+        click.option("--comm", multiple=True, help="Only threads of these names."),
+    ):
+        command = option(command)
+    return command
+
+
+def filters_from(
+    pid: tuple[str, ...], uid: tuple[str, ...], gid: tuple[str, ...], comm: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return the filters as (option, expression); ProblemsError for what is no number or range."""
+    filters = []
+    for name, values in (("pid", pid), ("uid", uid), ("gid", gid)):
+        if values:
+            ranges = ", ".join(_range(f"--{name}", word) for word in split(values))
+            filters.append((f"--{name}", f"{name} in ({ranges})"))
+    if comm:
+        names = ", ".join(_quote(word) for word in split(comm))
+        filters.append(("--comm", f"comm in ({names})"))
+    return tuple(filters)
+
+
+def split(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of options that take several, separated by commas."""
+    return tuple(word for value in values for word in value.split(","))
+
+
+def duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
+    """Return the seconds that a text like 10s, 500ms or 2m means (a click callback)."""
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no duration such as 10s, 500ms or 2m")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _range(option: str, word: str) -> str:
+    match = _RANGE.fullmatch(word)
+    if match is None:
+        raise wrong(None, f"{option}: {word!r} is neither a number nor a range such as 1000-1999")
+    return f"{match[1]}..{match[2]}" if match[2] else match[1]
+
+
+def _quote(word: str) -> str:
+    raw = word.encode("utf-8", "surrogateescape")
+    return '"' + "".join(chr(b) if chr(b).isalnum() else f"\\x{b:02x}" for b in raw) + '"'

@@ -1,0 +1,130 @@
+"""`etracee run`: compile a profile, attach it, deliver its events."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from etracee.cli._options import duration, filter_options, filters_from, profile_option, split
+from etracee.clock import Clock
+from etracee.command import Command
+from etracee.decoding import Decoder, import_decoder
+from etracee.engine.alerts import LEVELS, Engine
+from etracee.monitor import Limits, Monitor, Summary
+from etracee.problems import ExitCode, wrong
+from etracee.runtime.compiler import CompilerFailedError, Order, compile_and_load
+from etracee.sinks.base import Sink
+from etracee.sinks.json import JsonSink
+from etracee.sinks.text import TextSink
+
+
+@click.command()
+@profile_option
+@click.option("-r", "--rules", multiple=True, help="Rule file: a bundled name or a path.")
+@click.option("-o", "--output", metavar="FILE", help="File for the events, instead of stdout.")
+@click.option("--format", "form", type=click.Choice(["json", "text"]), help="Default: text on a terminal, else json.")
+@filter_options
+@click.option("--duration", callback=duration, help="End after this time, such as 10s.")
+@click.option("--count", type=click.IntRange(1), help="End after this many events and alerts.")
+@click.option("--max-loss", type=click.IntRange(0), metavar="N", help="Exit code 4 if more events than N were lost.")
+@click.option("--fail-on-alert", type=click.Choice(LEVELS), metavar="LEVEL", help="Exit code 5 if a rule of this level or above fired.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def command(
+    profile: str,
+    rules: tuple[str, ...],
+    output: str | None,
+    form: str | None,
+    events: tuple[str, ...],
+    pid: tuple[str, ...],
+    uid: tuple[str, ...],
+    gid: tuple[str, ...],
+    comm: tuple[str, ...],
+    duration: float | None,
+    count: int | None,
+    max_loss: int | None,
+    fail_on_alert: str | None,
+    command: tuple[str, ...],
+) -> None:
+    """Run a profile, on the whole host or on COMMAND and its descendants.
+
+    Exit codes: 0 fine, 1 internal failure, 2 wrong input, 3 the host cannot do it, 4 more than
+    --max-loss events lost, 5 an alert of --fail-on-alert. With COMMAND: 126 or 127 if it cannot be
+    run or found, else its own status, or 128 and its signal.
+    """
+    order = Order(profile, rules, filters_from(pid, uid, gid, comm), split(events), bool(command))
+    with tempfile.TemporaryDirectory(prefix="etracee-") as directory:
+        try:
+            loaded = compile_and_load(order, Path(directory))
+        except CompilerFailedError as error:
+            sys.exit(error.code)
+        for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
+            print(f"etracee: {note}", file=sys.stderr)
+        clock = Clock()
+        decoder = Decoder(import_decoder(Path(directory) / "decoder.py"), clock)
+    engine = Engine(decoder.rules)
+    sinks = [_sink(output, form)]
+    process = Command(command, stdout=None if output else 2) if command else None
+    monitor = Monitor(loaded, decoder, clock, engine, sinks, Limits(duration, count), process)
+    summary = monitor.run()
+    print(_describe(summary, process), file=sys.stderr, end="")
+    sys.exit(_exit_code(summary, engine, process, max_loss, fail_on_alert))
+
+
+def _sink(output: str | None, form: str | None) -> Sink:
+    descriptor = 1
+    if output is not None:
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            descriptor = os.open(output, flags, 0o640)
+        except OSError as error:
+            raise wrong(None, f"cannot write {output}: {error.strerror}") from None
+    chosen = form or ("text" if output is None and os.isatty(1) else "json")
+    return TextSink(descriptor) if chosen == "text" else JsonSink(descriptor)
+
+
+def _exit_code(
+    summary: Summary,
+    engine: Engine,
+    process: Command | None,
+    max_loss: int | None,
+    fail_on_alert: str | None,
+) -> int:
+    if max_loss is not None and summary.lost > max_loss:
+        return ExitCode.LOSS
+    if fail_on_alert is not None and engine.has_reached(fail_on_alert):
+        return ExitCode.ALERT
+    return process.exit_code if process else ExitCode.OK
+
+
+def _describe(summary: Summary, process: Command | None) -> str:
+    """Return the summary: a table of events, then what is worth a line."""
+    rows: list[Sequence[object]] = [("event", "seen", "filtered", "sent", "lost", "cut")]
+    for name, counts in summary.counts.items():
+        rejected = summary.rejected.get(name, 0)
+        filtered, sent = counts.filtered + rejected, counts.sent - rejected
+        rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))
+    lines = [f"{row[0]!s:<16}" + "".join(f"{cell!s:>11}" for cell in row[1:]) for row in rows]
+    lines += (f"alerts of {rule}: {count}" for rule, count in summary.alerts.items())
+    lines += (
+        f"left open by cut values, {who}: {count}" for who, count in summary.open_answers.items()
+    )
+    if summary.misses:
+        lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
+    if process:
+        lines.append(_describe_command(process))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _describe_command(process: Command) -> str:
+    if process.failure:
+        return f"{process.words[0]}: {process.failure}"
+    if process.status is None:
+        return f"{process.words[0]}: still running"
+    code = os.waitstatus_to_exitcode(process.status)
+    ended = f"ended with {code}" if code >= 0 else f"ended by signal {-code}"
+    return f"{process.words[0]}: {ended}"

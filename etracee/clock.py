@@ -1,0 +1,37 @@
+"""Times of records: nanoseconds of CLOCK_MONOTONIC become wall-clock time."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """Turns monotonic nanoseconds into nanoseconds since the epoch and into local time.
+
+    The distance between the two clocks is taken anew by `adjust()`, since setting the time moves
+    only one of them.
+    """
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self._second = -1
+        self._text = ""
+        self.adjust()
+
+    def adjust(self) -> None:
+        """Measure the distance, between two readings of one clock as close as they get."""
+        tries = []
+        for _ in range(3):
+            before = time.monotonic_ns()
+            wall = time.time_ns()
+            after = time.monotonic_ns()
+            tries.append((after - before, wall - (before + after) // 2))
+        self.offset = min(tries)[1]
+
+    def human(self, wall: int) -> str:
+        """Return local time with milliseconds: 2023-12-21 10:30:56.789."""
+        second, rest = divmod(wall, 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%d %H:%M:%S.", time.localtime(second))
+        return f"{self._text}{rest // 1_000_000:03d}"

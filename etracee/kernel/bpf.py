@@ -1,0 +1,179 @@
+"""The bpf(2) system call, as far as the monitor and the probes need it without BCC.
+
+Layouts are those of `union bpf_attr` in include/uapi/linux/bpf.h. Every function raises OSError
+with the kernel's errno.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
+
+_MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 1, 2, 3, 4
+_PROG_LOAD, _OBJ_INFO = 5, 15
+
+PROG_TYPES = {"kprobe": 2, "tracepoint": 5, "raw_tracepoint": 17, "tracing": 26, "lsm": 29}
+"""enum bpf_prog_type."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _MapAttr(ctypes.Structure):
+    _fields_ = (
+        ("map_fd", ctypes.c_uint32),
+        ("_pad", ctypes.c_uint32),
+        ("key", ctypes.c_uint64),
+        ("value", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+class _InfoAttr(ctypes.Structure):
+    _fields_ = (
+        ("fd", ctypes.c_uint32),
+        ("info_len", ctypes.c_uint32),
+        ("info", ctypes.c_uint64),
+    )
+
+
+class _LoadAttr(ctypes.Structure):
+    _fields_ = (
+        ("prog_type", ctypes.c_uint32),
+        ("insn_cnt", ctypes.c_uint32),
+        ("insns", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_uint64),
+        ("kern_version", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_name", ctypes.c_char * 16),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("func_info", ctypes.c_uint64),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_uint64),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+    )
+
+
+class _MapInfo(ctypes.Structure):
+    """`struct bpf_map_info`, its beginning."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+    )
+
+
+class _ProgInfo(ctypes.Structure):
+    """`struct bpf_prog_info` up to recursion_misses (Linux 5.12) and verified_insns (5.16)."""
+
+    _fields_ = (
+        ("_before", ctypes.c_uint8 * 208),
+        ("recursion_misses", ctypes.c_uint64),
+        ("verified_insns", ctypes.c_uint32),
+    )
+
+
+def _bpf(command: int, attr: ctypes.Structure) -> int:
+    result = _libc.syscall(_SYSCALL, command, ctypes.byref(attr), ctypes.sizeof(attr))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return int(result)
+
+
+def _info(fd: int, info: ctypes.Structure) -> None:
+    _bpf(_OBJ_INFO, _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info)))
+
+
+def possible_cpus() -> int:
+    """Return the number of processors for which per-CPU maps hold a value."""
+    ranges = Path("/sys/devices/system/cpu/possible").read_text().strip().split(",")
+    return 1 + max(int(part.rpartition("-")[2]) for part in ranges)
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map, by its descriptor. Sizes in bytes; `copies` is above 1 for a per-CPU map."""
+
+    fd: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    copies: int
+
+    @classmethod
+    def of(cls, fd: int, *, per_cpu: bool = False) -> Map:
+        """Ask the kernel what the map behind `fd` is."""
+        info = _MapInfo()
+        _info(fd, info)
+        copies = possible_cpus() if per_cpu else 1
+        return cls(fd, info.key_size, info.value_size, info.max_entries, copies)
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """Return the value, of a per-CPU map all of them, each padded to 8 bytes; None if none."""
+        size = self.value_size if self.copies == 1 else -(-self.value_size // 8) * 8 * self.copies
+        value = ctypes.create_string_buffer(size)
+        try:
+            self._call(_MAP_LOOKUP, key, value)
+        except FileNotFoundError:
+            return None
+        return value.raw
+
+    def update(self, key: bytes, value: bytes) -> None:
+        """Set the value of `key`."""
+        self._call(_MAP_UPDATE, key, ctypes.create_string_buffer(value, len(value)))
+
+    def keys(self) -> Iterator[bytes]:
+        """Return the keys; ones that come or go meanwhile may be missed or repeated."""
+        following = ctypes.create_string_buffer(self.key_size)
+        key: bytes | None = None
+        while True:
+            try:
+                self._call(_MAP_NEXT_KEY, key, following)
+            except FileNotFoundError:
+                return
+            key = following.raw
+            yield key
+
+    def _call(self, command: int, key: bytes | None, value: ctypes.Array[ctypes.c_char]) -> None:
+        buffer = ctypes.create_string_buffer(key, len(key)) if key is not None else None
+        address = ctypes.addressof(buffer) if buffer is not None else 0
+        _bpf(command, _MapAttr(self.fd, 0, address, ctypes.addressof(value), 0))
+
+
+def load_program(kind: str, instructions: bytes, attach_btf_id: int = 0, attach_type: int = 0) -> int:
+    """Load a program of `kind`, a key of PROG_TYPES, and return its descriptor."""
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_ = ctypes.create_string_buffer(b"GPL")
+    attr = _LoadAttr(
+        prog_type=PROG_TYPES[kind],
+        insn_cnt=len(instructions) // 8,
+        insns=ctypes.addressof(code),
+        license=ctypes.addressof(license_),
+        expected_attach_type=attach_type,
+        attach_btf_id=attach_btf_id,
+    )
+    return _bpf(_PROG_LOAD, attr)
+
+
+def recursion_misses(fd: int) -> int:
+    """Return how often the kernel skipped a program because another one ran on that CPU."""
+    info = _ProgInfo()
+    _info(fd, info)
+    return int(info.recursion_misses)

@@ -1,0 +1,107 @@
+"""What this kernel lets a program do, found out by loading tiny programs.
+
+Neither version nor configuration tells: a kernel may refuse with EPERM what it was built with.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from etracee.kernel.bpf import load_program
+from etracee.problems import host_lacks
+
+TRACEFS = Path("/sys/kernel/tracing")
+_TRACEFS_PLACES = (TRACEFS, Path("/sys/kernel/debug/tracing"))
+
+_HELPERS = {"get_current_task": 35, "get_current_task_btf": 158, "task_pt_regs": 175}
+"""Numbers of helpers: include/uapi/linux/bpf.h."""
+
+
+def _instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
+    return struct.pack("<BBhi", code, registers, offset, immediate)
+
+
+_RETURN_0 = _instruction(0xB7) + _instruction(0x95)  # r0 = 0; exit
+
+
+def _call(helper: str) -> bytes:
+    return _instruction(0x85, immediate=_HELPERS[helper])
+
+
+_READ_TYPED = (
+    _call("get_current_task_btf")
+    + _instruction(0xBF, registers=0x01)  # r1 = r0
+    + _call("task_pt_regs")
+    + _instruction(0x79, registers=0x01)  # r1 = *(u64 *)(r0 + 0)
+    + _RETURN_0
+)
+"""Read a saved register through pointers whose type the verifier knows."""
+
+
+def loads(kind: str, instructions: bytes = _RETURN_0) -> OSError | None:
+    """Try to load a program; return None when the kernel takes it, else its error."""
+    try:
+        os.close(load_program(kind, instructions))
+    except OSError as error:
+        return error
+    return None
+
+
+def typed_loads_error(kind: str) -> OSError | None:
+    """Say whether programs of `kind` can read kernel structures directly (Linux 5.15 on)."""
+    return loads(kind, _READ_TYPED)
+
+
+def find_tracefs() -> Path | None:
+    """Return where tracefs is mounted and readable, or None."""
+    for place in _TRACEFS_PLACES:
+        try:
+            if (place / "events/syscalls").is_dir():
+                return place
+        except PermissionError:
+            continue
+    return None
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """How programs can be attached and how they read; `why` says why not in the cheaper way."""
+
+    attach: str
+    typed_loads: bool
+    why: str | None = None
+
+
+def choose_attachment(wanted: str) -> Attachment:
+    """Return the cheapest way that loads, or the one that is `wanted` instead of auto.
+
+    ProblemsError, with exit code 3, says what is missing when none loads.
+    """
+    if wanted != "raw_tracepoint":
+        obstacle = _tracepoint_obstacle()
+        if obstacle is None:
+            return Attachment("tracepoint", typed_loads=True)
+        if wanted == "tracepoint":
+            raise host_lacks(f"attach: tracepoint cannot be used: {obstacle}", "use attach: auto")
+    else:
+        obstacle = None
+    error = loads("raw_tracepoint")
+    if error is not None:
+        raise host_lacks(f"this kernel loads no program: {error.strerror}", _permission_hint())
+    return Attachment("raw_tracepoint", typed_loads_error("raw_tracepoint") is None, obstacle)
+
+
+def _tracepoint_obstacle() -> str | None:
+    if find_tracefs() is None:
+        return f"tracefs is not mounted (mount -t tracefs tracefs {TRACEFS})"
+    error = typed_loads_error("tracepoint")
+    return f"the kernel refuses such a program: {error.strerror}" if error else None
+
+
+def _permission_hint() -> str:
+    if os.geteuid() != 0:
+        return "run as root (sudo), or with CAP_BPF and CAP_PERFMON"
+    return "see `etracee doctor` for what stands in the way"

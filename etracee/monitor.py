@@ -1,0 +1,238 @@
+"""Join the two halves: the program in the kernel, and what happens to its events."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from etracee.clock import Clock
+from etracee.command import Command
+from etracee.decoding import Decoder
+from etracee.engine.alerts import Engine
+from etracee.event import Item, Loss
+from etracee.kernel.bpf import Map, recursion_misses
+from etracee.runtime.handover import Loaded
+from etracee.runtime.ring import Ring
+from etracee.sinks.base import Sink, SinkClosedError
+
+_BUSY_TICK, _IDLE_TICK = 0.005, 0.05
+"""Seconds between looks at the ring: what arrives waits no longer than the second."""
+_BATCH = 1 << 16
+"""Bytes that are decoded at once; batches of 16 to 64 KiB stay in the cache."""
+_LOSS_INTERVAL = 1.0
+"""Seconds between looks at the kernel's counters of losses."""
+_TREE = "process tree"
+"""What a descendant that could not be followed is counted as."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What happened to one event's records in the kernel: seen = filtered + sent + lost."""
+
+    seen: int = 0
+    filtered: int = 0
+    sent: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to end by itself: seconds, delivered items."""
+
+    duration: float | None = None
+    count: int | None = None
+
+
+@dataclass
+class Summary:
+    """What a run has done, by event."""
+
+    counts: dict[str, Counts]
+    cut: dict[str, int]
+    rejected: dict[str, int]
+    alerts: dict[str, int]
+    open_answers: dict[str, int]
+    misses: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Return all that was lost."""
+        return sum(counts.lost for counts in self.counts.values()) + self.misses
+
+
+@dataclass
+class Monitor:
+    """Runs until its limits, a signal, a closed sink or the end of the command."""
+
+    loaded: Loaded
+    decoder: Decoder
+    clock: Clock
+    engine: Engine
+    sinks: Sequence[Sink]
+    limits: Limits
+    command: Command | None = None
+    delivered: int = 0
+    _stopping: bool = False
+    _lost: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        events = Map.of(self.loaded.maps["events"])
+        self._ring = Ring(events.fd, events.max_entries)
+        self._counts = Map.of(self.loaded.maps["counts"], per_cpu=True)
+        self._loss_seen = self._now()
+
+    def run(self) -> Summary:
+        """Let events in, deliver them until the end, detach, drain, and say what was done."""
+        with _wake_on_signals() as signals:
+            self._open_gate()
+            try:
+                self._loop(signals)
+                self._detach()
+                self._drain()
+            except SinkClosedError:
+                self._detach()
+            if self.command:
+                self.command.send_signal(signal.SIGTERM)
+        return self._summary()
+
+    def _open_gate(self) -> None:
+        if self.command is None:
+            config = Map.of(self.loaded.maps["config"])
+            config.update(bytes(4), struct.pack("<II", os.getpid(), 1))
+            return
+        tracked = Map.of(self.loaded.maps["tracked"])
+        tracked.update(struct.pack("<I", self.command.pid), bytes(4))
+        self.command.release()
+
+    def _loop(self, signals: int) -> None:
+        end = time.monotonic() + self.limits.duration if self.limits.duration else None
+        next_loss = time.monotonic() + _LOSS_INTERVAL
+        while not self._stopping:
+            found = self._tick()
+            now = time.monotonic()
+            if now >= next_loss:
+                next_loss = now + _LOSS_INTERVAL
+                self.clock.adjust()
+                self._report_losses()
+            if (end and now >= end) or self._command_is_done():
+                return
+            wait = _BUSY_TICK if found else _IDLE_TICK
+            if select.select([signals], [], [], min(wait, end - now) if end else wait)[0]:
+                self._stop(os.read(signals, 64))
+
+    def _stop(self, numbers: bytes) -> None:
+        """End on SIGINT and SIGTERM; another one ends at once, since the handlers are gone then."""
+        asked = [number for number in numbers if number in _ENDING]
+        if not asked:
+            return
+        self._stopping = True
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_DFL)
+        if self.command:
+            self.command.send_signal(asked[0])
+
+    def _command_is_done(self) -> bool:
+        """Say whether the command and all its descendants have ended."""
+        if self.command is None or not self.command.poll():
+            return False
+        return next(Map.of(self.loaded.maps["tracked"]).keys(), None) is None
+
+    def _tick(self) -> int:
+        """Deliver what lies in the ring, a batch of it; return how many records there were."""
+        before = self.decoder.received.total()
+        found = self.decoder.read(self._ring.data, self._ring.records(_BATCH))
+        items: list[Item] = []
+        for event, is_delivered, fired in found:
+            if is_delivered:
+                items.append(event)
+            items += self.engine.alerts(event, fired)
+            if self.limits.count and self.delivered + len(items) >= self.limits.count:
+                items = items[: self.limits.count - self.delivered]
+                self._stopping = True
+                break
+        self._deliver(items)
+        return self.decoder.received.total() - before
+
+    def _deliver(self, items: Sequence[Item]) -> None:
+        if items:
+            self.delivered += len(items)
+            for sink in self.sinks:
+                sink.write(items)
+
+    def _detach(self) -> None:
+        if self.command is None:
+            config = Map.of(self.loaded.maps["config"])
+            config.update(bytes(4), struct.pack("<II", os.getpid(), 0))
+        for descriptor in self.loaded.attached:
+            os.close(descriptor)
+
+    def _drain(self) -> None:
+        full = self.limits.count and self.delivered >= self.limits.count
+        while not full and self._tick():
+            pass
+        self._report_losses()
+
+    def _report_losses(self) -> None:
+        """Deliver what was lost of each event since the last time."""
+        start, self._loss_seen = self._loss_seen, self._now()
+        for name, counts in self._read_counts().items():
+            count = counts.lost - self._lost.get(name, 0)
+            if count:
+                self._lost[name] = counts.lost
+                self._deliver([Loss(name, count, start, self._loss_seen, ())])
+
+    def _now(self) -> str:
+        return str(time.monotonic_ns() + self.clock.offset)
+
+    def _read_counts(self) -> dict[str, Counts]:
+        """Return the kernel's counters, added up over the processors."""
+        totals = {}
+        names = [*self.decoder.names, _TREE]
+        for index, name in enumerate(names):
+            raw = self._counts.lookup(struct.pack("<I", index)) or b""
+            numbers = list(struct.iter_unpack("<4Q", raw))
+            totals[name] = Counts(*(sum(column) for column in zip(*numbers, strict=True)))
+        if not totals[_TREE].lost:
+            del totals[_TREE]
+        return totals
+
+    def _summary(self) -> Summary:
+        rules = [rule.id for rule in self.engine.rules]
+        answers = zip([*rules, "filters"], self.decoder.open_answers, strict=True)
+        misses = 0
+        for descriptor in self.loaded.programs:
+            with contextlib.suppress(OSError):
+                misses += recursion_misses(descriptor)
+        return Summary(
+            counts=self._read_counts(),
+            cut=dict(self.decoder.cut),
+            rejected=dict(self.decoder.rejected),
+            alerts=dict(self.engine.fired),
+            open_answers={name: count for name, count in answers if count},
+            misses=misses,
+        )
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _wake_on_signals() -> Iterator[int]:
+    """Yield a descriptor from which the numbers of signals can be read as they come."""
+    readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    old_wakeup = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    old = {number: signal.signal(number, lambda *_: None) for number in (*_ENDING, signal.SIGCHLD)}
+    try:
+        yield readable
+    finally:
+        signal.set_wakeup_fd(old_wakeup)
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        os.close(readable)
+        os.close(writable)

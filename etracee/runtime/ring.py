@@ -1,0 +1,54 @@
+"""The kernel's ring buffer, mapped: records are read where they lie.
+
+Layout and protocol: Documentation/bpf/ringbuf.rst. Page 0 holds the consumer's position, page 1
+the producer's, the data follow and are mapped twice, so that no record is broken at the end.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+
+_HEADER = 8
+_BUSY, _DISCARD = 1 << 31, 1 << 30
+
+
+class Ring:
+    """A mapped ring of `size` bytes, a power of two."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        page = mmap.PAGESIZE
+        self._mask = size - 1
+        self._consumer_map = mmap.mmap(fd, page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        self._data_map = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        # Positions are written as one aligned 8-byte store; struct.pack_into would write zeros
+        # first, and the kernel would take them for a position.
+        self._consumer = memoryview(self._consumer_map).cast("Q")
+        self._producer = memoryview(self._data_map)[:8].cast("Q")
+        self.data = memoryview(self._data_map)[page:]
+        self._headers = self.data.cast("I")
+
+    def records(self, most: int) -> Iterator[int]:
+        """Yield the offset in `data` of each record that is there, at most `most` bytes of them.
+
+        What was yielded is freed for the kernel when the iteration ends.
+        """
+        at = self._consumer[0]
+        end = min(self._producer[0], at + most)
+        headers, mask = self._headers, self._mask
+        try:
+            while at < end:
+                start = at & mask
+                header = headers[start >> 2]
+                if header & _BUSY:
+                    break
+                if not header & _DISCARD:
+                    yield start + _HEADER
+                at += ((header & ~_DISCARD) + _HEADER + 7) & ~7
+        finally:
+            self._consumer[0] = at
+
+    @property
+    def pending(self) -> int:
+        """Return the bytes that wait to be read."""
+        return int(self._producer[0] - self._consumer[0])

@@ -1,0 +1,1 @@
+"""Where events, alerts and losses go: one module for each form."""

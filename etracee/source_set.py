@@ -1,0 +1,27 @@
+"""What one compilation starts from: a profile, all rules that go with it, and the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from etracee.catalog import Catalog, load_catalog
+from etracee.profile import Profile, load_profile
+from etracee.profile.model import Located
+from etracee.rules import Rule, load_rules
+
+
+@dataclass(frozen=True)
+class SourceSet:
+    """The input of make_plan()."""
+
+    profile: Profile
+    rules: tuple[Rule, ...]
+    catalog: Catalog
+
+
+def load_source_set(profile: str, rules: tuple[str, ...], arch: str | None = None) -> SourceSet:
+    """Read the profile and the rules of it and of the command line; ProblemsError if they are wrong."""
+    loaded = load_profile(profile)
+    named = (*loaded.rules, *(Located(name) for name in rules))
+    catalog = load_catalog(arch) if arch else load_catalog()
+    return SourceSet(loaded, load_rules(named), catalog)
