@@ -87,7 +87,7 @@ def _run(words: Sequence[str], gate: int, report: int, stdout: int | None) -> No
         arguments = [os.fsencode(word) for word in words]
         if not os.read(gate, 1):
             os._exit(ExitCode.INTERNAL)
-        os.execve(os.fsencode(program), arguments, environment)
+        os.execve(os.fsencode(program), arguments, environment)  # noqa: S606
     except OSError as error:
         os.write(report, str(error.errno).encode())
     finally:

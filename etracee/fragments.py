@@ -8,6 +8,7 @@ changing them has security implications, since the C runs in the kernel and the 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -46,14 +47,17 @@ def py(template: str, **parts: Py | int) -> Py:
 
 def join(separator: str, parts: list[Language], language: type[Language]) -> Language:
     """Join fragments of one language."""
-    return language(separator.join(_checked(language, dict(enumerate(parts))).values()))
+    return language(separator.join(_accept(language, part) for part in parts))
 
 
-def _checked(language: type[Fragment], parts: dict[str, object] | dict[int, object]) -> dict:  # type: ignore[type-arg]
-    for name, part in parts.items():
-        if not isinstance(part, language) and (isinstance(part, bool) or not isinstance(part, int)):
-            raise TypeError(f"part {name!r} is no {language.__name__} fragment: {part!r}")
-    return {name: str(part) for name, part in parts.items()}
+def _checked(language: type[Fragment], parts: Mapping[str, object]) -> dict[str, str]:
+    return {name: _accept(language, part) for name, part in parts.items()}
+
+
+def _accept(language: type[Fragment], part: object) -> str:
+    if isinstance(part, language) or (isinstance(part, int) and not isinstance(part, bool)):
+        return str(part)
+    raise TypeError(f"{part!r} is neither a number nor a {language.__name__} fragment")
 
 
 def c_int(value: int) -> C:
@@ -76,7 +80,9 @@ def c_ident(name: str) -> C:
 def c_comment(text: str) -> C:
     """Return `text` so that it cannot end the comment it stands in, nor its line."""
     plain = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in text)
-    return C(plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "\\\\").replace("??", "? ?"))
+    return C(
+        plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "\\\\").replace("??", "? ?")
+    )
 
 
 def py_literal(value: object) -> Py:
@@ -101,5 +107,5 @@ def _refuse_others(value: object) -> None:
 
 
 def py_variable(field: str) -> Py:
-    """Return the variable that holds a field's value; the prefix keeps it from hiding a name of ours."""
+    """Return the variable of a field; its prefix keeps it from hiding a name of ours."""
     return Py("v_" + c_ident(field))

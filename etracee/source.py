@@ -155,16 +155,16 @@ class _Reader:
             return self.alias(event)
         before = self.nodes
         value = _BUILDERS[type(event)](self, event, path)
-        if event.anchor:
-            self.anchors[event.anchor] = (value, self.nodes - before + 1)
+        if anchor := getattr(event, "anchor", None):
+            self.anchors[anchor] = (value, self.nodes - before + 1)
         return value
 
     def scalar(self, event: yaml.ScalarEvent, path: Path_) -> str | None:
         plain = event.style is None
         if plain and event.value in ("", "~", "null"):
             return None
-        raw = self.text[event.start_mark.index : event.end_mark.index]
-        rest = self.text[event.end_mark.index :].partition("\n")[0]
+        raw = self.text[_index(event.start_mark) : _index(event.end_mark)]
+        rest = self.text[_index(event.end_mark) :].partition("\n")[0]
         self.document.scalars[path] = Scalar(
             self.place(event),
             raw,
@@ -214,11 +214,18 @@ class _Reader:
     def count(self, event: yaml.Event, nodes: int) -> None:
         self.nodes += nodes
         if self.nodes > MOST_NODES:
-            raise wrong(self.place(event), f"more than {MOST_NODES} values, aliases counted in full")
+            raise wrong(
+                self.place(event), f"more than {MOST_NODES} values, aliases counted in full"
+            )
 
     def place(self, event: yaml.Event) -> Place:
         mark = event.start_mark
+        assert mark is not None
         return Place(self.document.file, mark.line + 1, mark.column + 1)
+
+
+def _index(mark: Any) -> int:
+    return int(mark.index)
 
 
 _BUILDERS: dict[type, Callable[[_Reader, Any, Path_], Any]] = {

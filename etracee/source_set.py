@@ -20,7 +20,7 @@ class SourceSet:
 
 
 def load_source_set(profile: str, rules: tuple[str, ...], arch: str | None = None) -> SourceSet:
-    """Read the profile and the rules of it and of the command line; ProblemsError if they are wrong."""
+    """Read the profile and all rules, its own and the named; ProblemsError if they are wrong."""
     loaded = load_profile(profile)
     named = (*loaded.rules, *(Located(name) for name in rules))
     catalog = load_catalog(arch) if arch else load_catalog()

@@ -155,7 +155,7 @@ def _argument_source(kind: Type, flow: Flow) -> Source:
 
 @functools.cache
 def _read(path: Path) -> Any:
-    return yaml.load(path.read_bytes(), Loader=_Loader)
+    return yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader, extended
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -163,4 +163,4 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"0o[0-7]+$"), "0")
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value, 0))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value, 0))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field as Key
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Key
 
 from etracee.types import Kind, Part, Type
 
@@ -85,7 +86,7 @@ class Source(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Argument:
-    """Origin of a value: the call's argument number `index`, from 0; `kernel_name` in its source."""
+    """Origin: the call's argument number `index`, from 0; `kernel_name` is its name there."""
 
     index: int
     kernel_name: str

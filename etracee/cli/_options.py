@@ -19,15 +19,20 @@ _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
 
 def profile_option(command: Command) -> Command:
     """Add --profile."""
-    return click.option("-p", "--profile", required=True, help="Profile: a bundled name or a path.")(
-        command
-    )
+    return click.option(
+        "-p", "--profile", required=True, help="Profile: a bundled name or a path."
+    )(command)
 
 
 def filter_options(command: Command) -> Command:
     """Add the filters, which only narrow what the profile keeps."""
     for option in (
-        click.option("--event", "events", multiple=True, help="Only these events of the profile, e.g. execve,openat."),
+        click.option(
+            "--event",
+            "events",
+            multiple=True,
+            help="Only these events of the profile, e.g. execve,openat.",
+        ),
         click.option("--pid", multiple=True, help="Only these process ids: 10,20,100-199."),
         click.option("--uid", multiple=True, help="Only these user ids: 0,1000-1999."),
         click.option("--gid", multiple=True, help="Only these group ids."),

@@ -27,12 +27,27 @@ from etracee.sinks.text import TextSink
 @profile_option
 @click.option("-r", "--rules", multiple=True, help="Rule file: a bundled name or a path.")
 @click.option("-o", "--output", metavar="FILE", help="File for the events, instead of stdout.")
-@click.option("--format", "form", type=click.Choice(["json", "text"]), help="Default: text on a terminal, else json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "text"]),
+    help="Default: text on a terminal, else json.",
+)
 @filter_options
 @click.option("--duration", callback=duration, help="End after this time, such as 10s.")
 @click.option("--count", type=click.IntRange(1), help="End after this many events and alerts.")
-@click.option("--max-loss", type=click.IntRange(0), metavar="N", help="Exit code 4 if more events than N were lost.")
-@click.option("--fail-on-alert", type=click.Choice(LEVELS), metavar="LEVEL", help="Exit code 5 if a rule of this level or above fired.")
+@click.option(
+    "--max-loss",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Exit code 4 if more events than N were lost.",
+)
+@click.option(
+    "--fail-on-alert",
+    type=click.Choice(LEVELS),
+    metavar="LEVEL",
+    help="Exit code 5 if a rule of this level or above fired.",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def command(
     profile: str,

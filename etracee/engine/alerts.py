@@ -27,7 +27,9 @@ class Rule:
 class Engine:
     """Makes alerts and counts them by rule."""
 
-    def __init__(self, rules: Iterable[tuple[str, str, str, tuple[str, ...], tuple[tuple[str, bool], ...]]]) -> None:
+    def __init__(
+        self, rules: Iterable[tuple[str, str, str, tuple[str, ...], tuple[tuple[str, bool], ...]]]
+    ) -> None:
         """`rules` stand in the order of the indices that the decoder returns."""
         self.rules = tuple(Rule(*rule) for rule in rules)
         self.fired: Counter[str] = Counter()
@@ -53,9 +55,7 @@ class Engine:
     def has_reached(self, level: str) -> bool:
         """Say whether a rule of `level` or above has fired."""
         least = LEVELS.index(level)
-        return any(
-            self.fired[rule.id] and LEVELS.index(rule.level) >= least for rule in self.rules
-        )
+        return any(self.fired[rule.id] and LEVELS.index(rule.level) >= least for rule in self.rules)
 
 
 def _message(rule: Rule, event: Event) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from etracee.catalog import Field
-from etracee.expr.tree import All, Any_, Fixed, Not, Test, Tree
+from etracee.expr.tree import AllOf, AnyOf, Fixed, Not, Test, Tree
 from etracee.fragments import C, c, join
 from etracee.operators.base import CForm, CFunction, COperand
 
@@ -37,9 +37,9 @@ def c_source(tree: Tree, operands: Operands) -> CForm:
     return _joined(tree, operands)
 
 
-def _joined(tree: All | Any_, operands: Operands) -> CForm:
+def _joined(tree: AllOf | AnyOf, operands: Operands) -> CForm:
     forms = [c_source(part, operands) for part in tree.parts]
-    sign = "\n        && " if isinstance(tree, All) else "\n        || "
+    sign = "\n        && " if isinstance(tree, AllOf) else "\n        || "
     functions: dict[C, CFunction] = {f.name: f for form in forms for f in form.functions}
     expression = c("({parts})", parts=join(sign, [form.expression for form in forms], C))
     return CForm(expression, tuple(functions.values()))

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field as default
+from dataclasses import dataclass
+from dataclasses import field as default
 from typing import Any
 
 from etracee.catalog import EventType, Field
 from etracee.catalog.model import Derivation
 from etracee.expr.evaluate import compile_tree
-from etracee.expr.parse import SyntaxProblem, parse
-from etracee.expr.tree import NO, YES, All, Any_, Not, Test, Tree, Word, Written, both, either, negate
+from etracee.expr.parse import ExpressionSyntaxError, parse
+from etracee.expr.tree import (
+    NO,
+    YES,
+    AllOf,
+    AnyOf,
+    Not,
+    Test,
+    Tree,
+    Word,
+    Written,
+    both,
+    either,
+    negate,
+)
 from etracee.operators import Operator, all_operators
 from etracee.operators.base import Takes
 from etracee.problems import Place, Problem, did_you_mean
@@ -66,12 +80,11 @@ def check(text: str, scope: Scope, report: Report) -> Mapping[str, Tree]:
     found = len(report.problems)
     try:
         written = parse(text)
-    except SyntaxProblem as problem:
+    except ExpressionSyntaxError as problem:
         report.problem(problem.at, problem.message, problem.hint)
         return dict.fromkeys(scope.events, NO)
     checker = _Checker(text, scope, report)
-    trees = {event: YES for event in scope.events}
-    trees = {event: checker.for_event(written, event) for event in trees}
+    trees = {event: checker.for_event(written, event) for event in scope.events}
     checker.report_open()
     return trees if len(report.problems) == found else dict.fromkeys(scope.events, NO)
 
@@ -92,9 +105,9 @@ class _Checker:
     def for_event(self, written: Any, event: str) -> Tree:
         if isinstance(written, Not):
             return negate(self.for_event(written.inner, event))
-        if isinstance(written, All):
+        if isinstance(written, AllOf):
             return both(*(self.for_event(part, event) for part in written.parts))
-        if isinstance(written, Any_):
+        if isinstance(written, AnyOf):
             return either(*(self.for_event(part, event) for part in written.parts))
         return self.leaf(written, event)
 
@@ -115,7 +128,11 @@ class _Checker:
         field = self.scope.events[event].get(written.name)
         if field is None:
             return self.absent(written, event)
-        tree = self.truth(written, field, event) if written.operator is None else self.test(written, field)
+        tree = (
+            self.truth(written, field, event)
+            if written.operator is None
+            else self.test(written, field)
+        )
         if written.at not in self.failed:
             self.fitted.add(written.at)
         return tree
@@ -144,7 +161,11 @@ class _Checker:
             return self.fail(written.at, "type is no boolean and cannot stand alone")
         tree = self.test(written, named)
         self.fitted.add(written.at)
-        return YES if isinstance(tree, Test) and compile_tree(tree)({"type": event.encode()}, ()) else NO
+        return (
+            YES
+            if isinstance(tree, Test) and compile_tree(tree)({"type": event.encode()}, ())
+            else NO
+        )
 
     def test(self, written: Written, field: Field) -> Tree:
         operator = all_operators()[written.operator or ""]
@@ -175,7 +196,9 @@ class _Checker:
             return None
         return words
 
-    def constant(self, written: Written, operator: Operator, field: Field, words: list[Word]) -> Tree:
+    def constant(
+        self, written: Written, operator: Operator, field: Field, words: list[Word]
+    ) -> Tree:
         end = max((word.at + len(word.text) for word in written.words), default=written.operator_at)
         try:
             constant = operator.read(field.type, [word.text for word in words]) if words else None
@@ -200,12 +223,16 @@ class _Checker:
             message = f"{field.name} holds at most {limit - 1} bytes, the value has {length}"
             self.report.warning(written.at, f"{message}: this is never true")
 
-    def fail(self, at: int, message: str, hint: str | None = None, place: int | None = None) -> Tree:
+    def fail(
+        self, at: int, message: str, hint: str | None = None, place: int | None = None
+    ) -> Tree:
         self.failed.setdefault(at, (at if place is None else place, message, hint))
         return NO
 
 
-def _count_problem(operator: Operator, kind: Type, is_list: bool, count: int) -> tuple[str, str] | None:
+def _count_problem(
+    operator: Operator, kind: Type, is_list: bool, count: int
+) -> tuple[str, str] | None:
     if operator.takes is Takes.NOTHING:
         return None
     if not count:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from etracee.catalog import Field
-from etracee.expr.tree import All, Any_, Fixed, Not, Test, Tree, leaves
+from etracee.expr.tree import AllOf, AnyOf, Fixed, Not, Test, Tree, leaves
 from etracee.fragments import Py, join, py, py_literal, py_variable
+from etracee.operators import like, matches
 from etracee.operators.base import Operand
 from etracee.types import Kind
 
@@ -31,15 +32,19 @@ class PythonForm:
             return Py(str(tree.value))
         if isinstance(tree, Not):
             return py("(not {inner})", inner=self.source(tree.inner, left_open))
-        if isinstance(tree, All | Any_):
-            word = " and " if isinstance(tree, All) else " or "
+        if isinstance(tree, AllOf | AnyOf):
+            word = " and " if isinstance(tree, AllOf) else " or "
             parts = [self.source(part, left_open) for part in tree.parts]
             return py("({parts})", parts=join(word, parts, Py))
         return self._test(tree, left_open)
 
     def _test(self, test: Test, left_open: Py) -> Py:
         value = py_variable(test.field.name)
-        cut = py("{name} in cut", name=py_literal(test.field.name)) if self.may_be_cut(test.field) else None
+        cut = (
+            py("{name} in cut", name=py_literal(test.field.name))
+            if self.may_be_cut(test.field)
+            else None
+        )
         is_list = test.field.kind is Kind.TEXTS
         operand = Operand(value, cut, left_open, self.hoist, is_list)
         source = test.operator.python(operand, test.constant)
@@ -57,8 +62,6 @@ def compile_tree(tree: Tree) -> Callable[[Mapping[str, Any], Collection[str]], b
 
     A value that is not there is missing.
     """
-    from etracee.operators import like, matches
-
     form = PythonForm(lambda _: True, lambda _: True)
     code = compile(form.source(tree, Py("False")), "expression", "eval")
     modules: dict[str, Any] = {"like": like, "matches": matches}

@@ -10,7 +10,7 @@ from typing import Any
 
 import lark
 
-from etracee.expr.tree import All, Any_, Not, Word, Written, children
+from etracee.expr.tree import AllOf, AnyOf, Not, Word, Written, children
 from etracee.operators import all_operators
 from etracee.operators.base import Takes
 
@@ -21,7 +21,7 @@ DEEPEST = 100
 
 
 @dataclass(frozen=True)
-class SyntaxProblem(Exception):
+class ExpressionSyntaxError(Exception):
     """What is wrong with an expression, `at` an offset into its text."""
 
     message: str
@@ -30,9 +30,9 @@ class SyntaxProblem(Exception):
 
 
 def parse(text: str) -> Any:
-    """Return the tree of `text`; SyntaxProblem if it has none."""
+    """Return the tree of `text`; ExpressionSyntaxError if it has none."""
     if len(text) > LONGEST:
-        raise SyntaxProblem(f"the expression is longer than {LONGEST} characters", 0)
+        raise ExpressionSyntaxError(f"the expression is longer than {LONGEST} characters", 0)
     try:
         tree = _parser().parse(text)
     except lark.exceptions.VisitError as error:
@@ -68,10 +68,10 @@ class _Builder(lark.Transformer[Any, Any]):
     """Builds the tree while the text is parsed, so that nothing recurses over what a user wrote."""
 
     def any(self, parts: list[Any]) -> Any:
-        return _shallow(Any_(tuple(parts)))
+        return _shallow(AnyOf(tuple(parts)))
 
     def all(self, parts: list[Any]) -> Any:
-        return _shallow(All(tuple(parts)))
+        return _shallow(AllOf(tuple(parts)))
 
     def negate(self, parts: list[Any]) -> Any:
         return _shallow(Not(parts[0]))
@@ -97,7 +97,7 @@ class _Builder(lark.Transformer[Any, Any]):
     def macro(self, parts: list[Any]) -> Written:
         return Written(parts[0][1:], parts[0].start_pos, macro=True)
 
-    def list(self, parts: list[Any]) -> tuple[Word, ...]:
+    def words(self, parts: list[Any]) -> tuple[Word, ...]:
         return tuple(parts)
 
     def word(self, parts: list[Any]) -> Word:
@@ -117,7 +117,7 @@ def _depth(tree: Any) -> int:
 
 def _shallow(tree: Any) -> Any:
     if _depth(tree) > DEEPEST:
-        raise SyntaxProblem(f"the expression nests deeper than {DEEPEST} levels", 0)
+        raise ExpressionSyntaxError(f"the expression nests deeper than {DEEPEST} levels", 0)
     return tree
 
 
@@ -132,7 +132,7 @@ def _unescape(text: str, at: int) -> str:
             byte = bytes([int(code[1:], 16)])
             return byte.decode("ascii", "surrogateescape")
         if code.isalnum() and code not in _ESCAPES:
-            raise SyntaxProblem(
+            raise ExpressionSyntaxError(
                 f"\\{code} is no escape", at + match.start(), "known are \\n \\t \\r \\0 \\xNN"
             )
         return _ESCAPES.get(code, code)
@@ -154,16 +154,16 @@ _EXPECTED = {
 }
 
 
-def _explain(text: str, error: lark.exceptions.UnexpectedInput) -> SyntaxProblem:
+def _explain(text: str, error: lark.exceptions.UnexpectedInput) -> ExpressionSyntaxError:
     allowed = getattr(error, "allowed", None) or getattr(error, "accepts", None) or ()
     names = sorted({_EXPECTED[name] for name in allowed if name in _EXPECTED})
     expected = f", expected {', '.join(names)}" if names else ""
     token = getattr(error, "token", None)
     if token is not None and token.type == "$END":
-        return SyntaxProblem(f"the expression ends too early{expected}", len(text))
+        return ExpressionSyntaxError(f"the expression ends too early{expected}", len(text))
     at = error.pos_in_stream or 0
     found = _found(text, at)
-    return SyntaxProblem(f"unexpected {found!r}{expected}", at, _hint(found, names))
+    return ExpressionSyntaxError(f"unexpected {found!r}{expected}", at, _hint(found, names))
 
 
 def _hint(found: str, expected: list[str]) -> str | None:

@@ -1,10 +1,10 @@
-"""Split an expression between the kernel and Python: the kernel's part is true at least as often."""
+"""Split an expression: the kernel's part is true at least as often as the whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from etracee.expr.tree import NO, YES, All, Any_, Not, Test, Tree, both, either, negate
+from etracee.expr.tree import NO, YES, AllOf, AnyOf, Not, Test, Tree, both, either, negate
 
 
 def widen(tree: Tree, has_c: Callable[[Test], bool]) -> Tree:
@@ -20,8 +20,8 @@ def _approximate(tree: Tree, has_c: Callable[[Test], bool], otherwise: Tree) -> 
         return tree if has_c(tree) else otherwise
     if isinstance(tree, Not):
         return negate(_approximate(tree.inner, has_c, NO if otherwise == YES else YES))
-    if isinstance(tree, All):
+    if isinstance(tree, AllOf):
         return both(*(_approximate(part, has_c, otherwise) for part in tree.parts))
-    if isinstance(tree, Any_):
+    if isinstance(tree, AnyOf):
         return either(*(_approximate(part, has_c, otherwise) for part in tree.parts))
     return tree

@@ -59,20 +59,20 @@ class Not:
 
 
 @dataclass(frozen=True)
-class All:
+class AllOf:
     """True where all are."""
 
     parts: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Any_:
+class AnyOf:
     """True where one is."""
 
     parts: tuple[Any, ...]
 
 
-Tree = Test | Fixed | Not | All | Any_
+Tree = Test | Fixed | Not | AllOf | AnyOf
 """A checked expression."""
 
 YES, NO = Fixed(True), Fixed(False)
@@ -80,18 +80,18 @@ YES, NO = Fixed(True), Fixed(False)
 
 def both(*parts: Tree) -> Tree:
     """Return the conjunction, without what does not matter to it."""
-    kept = [part for part in _flat(parts, All) if part != YES]
+    kept = [part for part in _flat(parts, AllOf) if part != YES]
     if NO in kept:
         return NO
-    return All(tuple(dict.fromkeys(kept))) if len(kept) > 1 else kept[0] if kept else YES
+    return AllOf(tuple(dict.fromkeys(kept))) if len(kept) > 1 else kept[0] if kept else YES
 
 
 def either(*parts: Tree) -> Tree:
     """Return the disjunction, without what does not matter to it."""
-    kept = [part for part in _flat(parts, Any_) if part != NO]
+    kept = [part for part in _flat(parts, AnyOf) if part != NO]
     if YES in kept:
         return YES
-    return Any_(tuple(dict.fromkeys(kept))) if len(kept) > 1 else kept[0] if kept else NO
+    return AnyOf(tuple(dict.fromkeys(kept))) if len(kept) > 1 else kept[0] if kept else NO
 
 
 def negate(tree: Tree) -> Tree:
@@ -101,7 +101,7 @@ def negate(tree: Tree) -> Tree:
     return tree.inner if isinstance(tree, Not) else Not(tree)
 
 
-def _flat(parts: tuple[Tree, ...], kind: type[All | Any_]) -> Iterator[Tree]:
+def _flat(parts: tuple[Tree, ...], kind: type[AllOf | AnyOf]) -> Iterator[Tree]:
     for part in parts:
         if isinstance(part, kind):
             yield from part.parts
@@ -113,7 +113,7 @@ def children(tree: Any) -> tuple[Any, ...]:
     """Return the expressions directly under `tree`."""
     if isinstance(tree, Not):
         return (tree.inner,)
-    return tree.parts if isinstance(tree, All | Any_) else ()
+    return tree.parts if isinstance(tree, AllOf | AnyOf) else ()
 
 
 def leaves(tree: Any) -> Iterator[Any]:

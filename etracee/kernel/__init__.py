@@ -1,1 +1,1 @@
-"""What the running kernel is: struct layouts, what it lets a program do, its header tree for BCC."""
+"""What the running kernel is: struct layouts, and what it lets a program do."""

@@ -157,7 +157,9 @@ class Map:
         _bpf(command, _MapAttr(self.fd, 0, address, ctypes.addressof(value), 0))
 
 
-def load_program(kind: str, instructions: bytes, attach_btf_id: int = 0, attach_type: int = 0) -> int:
+def load_program(
+    kind: str, instructions: bytes, attach_btf_id: int = 0, attach_type: int = 0
+) -> int:
     """Load a program of `kind`, a key of PROG_TYPES, and return its descriptor."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_ = ctypes.create_string_buffer(b"GPL")

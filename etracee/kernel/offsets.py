@@ -27,7 +27,9 @@ def render_offsets(btf: Btf, offsets: Mapping[str, str]) -> str:
 
 def _lacking(path: str) -> Problem:
     message = f"this kernel's BTF has no {path}"
-    return Problem(None, message, "leave the fields out that need it, or report the kernel's version")
+    return Problem(
+        None, message, "leave the fields out that need it, or report the kernel's version"
+    )
 
 
 def architecture_of(btf: Btf) -> str | None:

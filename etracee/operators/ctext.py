@@ -71,7 +71,7 @@ def _mask(limit: int) -> int:
 
 
 def search(operand: CText, pattern: Pattern) -> CFunction | None:
-    """Return a function (text, length, from) → offset behind the first match at or after `from`, or -1.
+    """Return a function (text, length, from) → offset behind the first match from there on, or -1.
 
     None where the verifier would have to walk too far.
     """

@@ -18,7 +18,9 @@ class Has(Operator):
     symbol = "has"
     kinds = frozenset({Kind.FLAGS})
     takes = Takes.ONE_OR_MANY
-    doc = "All bits of a flag are set; of a list, those of any. O_RDWR and its like count as a group."
+    doc = (
+        "All bits of a flag are set; of a list, those of any. O_RDWR and its like count as a group."
+    )
     examples = (
         ("flags has O_CREAT", {"flags": 0o101}, {"flags": 0o1}),
         ("flags has (O_WRONLY, O_RDWR)", {"flags": 0o2}, {"flags": 0o100}),

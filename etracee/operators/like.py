@@ -15,6 +15,7 @@ from etracee.operators.base import (
     open_if_cut,
 )
 from etracee.operators.ctext import Pattern, ends_with, match_at, says, search
+from etracee.operators.matches import compile_re2
 from etracee.types import Kind
 
 
@@ -112,11 +113,11 @@ def _find_all(operand: CText, start: int, pieces: list[Pattern], end: int) -> CF
     return CForm(join(" && ", tests, C) if tests else C("1"), tuple(functions))
 
 
-def compile(glob: bytes) -> Any:  # noqa: A001
+def compile(glob: bytes) -> Any:
     """Return the function that says whether bytes fit the glob, in time linear in their length."""
-    from etracee.operators.matches import compile_re2
-
-    parts = (b".*" if char == b"*" else b"." if char == b"?" else _quote(char) for char in _chars(glob))
+    parts = (
+        b".*" if char == b"*" else b"." if char == b"?" else _quote(char) for char in _chars(glob)
+    )
     return compile_re2(b"(?s)\\A" + b"".join(parts) + b"\\z")
 
 

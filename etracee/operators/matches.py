@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import re2
+
 from etracee.fragments import Py, py, py_literal
 from etracee.operators.base import Operand, Operator, open_if_cut, open_unless_true
 from etracee.types import Kind, Type
@@ -24,7 +26,7 @@ class Matches(Operator):
         ),
     )
 
-    def read(self, kind: Type, words: Sequence[str]) -> bytes:
+    def read(self, _kind: Type, words: Sequence[str]) -> bytes:
         """Compile the pattern once, so that a wrong one is found now."""
         pattern = words[0].encode("utf-8", "surrogateescape")
         compile_re2(pattern)
@@ -44,8 +46,6 @@ class Matches(Operator):
 
 def compile_re2(pattern: bytes) -> Callable[[bytes], bool]:
     """Return the function that says whether the pattern is found; ValueError if it is none."""
-    import re2
-
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False

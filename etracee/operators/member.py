@@ -53,7 +53,9 @@ class In(Operator):
 
     def python(self, operand: Operand, constant: Any) -> Py:
         """Look single values up in a set, and compare ranges."""
-        single = {item if isinstance(item, bytes) else item[0] for item in constant if _is_single(item)}
+        single = {
+            item if isinstance(item, bytes) else item[0] for item in constant if _is_single(item)
+        }
         ranges = [item for item in constant if not _is_single(item)]
         tests = [
             py("{a} <= {value} <= {b}", a=first, value=operand.value, b=last)

@@ -29,9 +29,9 @@ def attach_by(plan: Plan, attach: str, *, typed_loads: bool) -> Plan:
 
 def _call(event: EventPlan, attach: str, edge: str) -> Hook:
     if attach == "raw_tracepoint":
-        return Hook(attach, f"sys_{edge}", f"sys_{edge}")
+        return Hook(attach, f"sys_{edge}", f"sys_{edge}", edge)
     name = f"sys_{edge}_{event.name}"
-    return Hook(attach, f"syscalls:{name}", name)
+    return Hook(attach, f"syscalls:{name}", name, edge, event.name)
 
 
 def _scheduler(name: str) -> Hook:

@@ -9,7 +9,7 @@ from etracee.plan.demand import Demand
 from etracee.types.base import integer
 
 HEADER = (("time", integer("u64")), ("event", integer("u32")))
-"""What every record begins with: ns of CLOCK_MONOTONIC when the call ended, and the event's index."""
+"""What every record begins with: CLOCK_MONOTONIC in ns at the call's end, and the event's index."""
 
 
 def lay_out(demand: Demand, index: int) -> EventLayout:
@@ -17,7 +17,10 @@ def lay_out(demand: Demand, index: int) -> EventLayout:
 
     Variable slots keep the order in which they are captured.
     """
-    values = [(field.name, field.type.storage, demand.limits.get(field.name, 0)) for field in demand.captures]
+    values = [
+        (field.name, field.type.storage, demand.limits.get(field.name, 0))
+        for field in demand.captures
+    ]
     values.sort(key=lambda value: -_alignment(value[1]))
     slots, size = _place((*((name, storage, 0) for name, storage in HEADER), *values))
     return EventLayout(demand.event.type.name, index, slots, _round_up(size, 8))

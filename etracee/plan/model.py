@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from etracee.catalog import Catalog, EventType, Field
 from etracee.event import EventLayout
 from etracee.expr.tree import Tree
-from etracee.fragments import C
+from etracee.fragments import C, c_comment
 from etracee.problems import Problem
 from etracee.profile import Options
 from etracee.rules.output import Piece
@@ -28,11 +28,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Hook:
-    """A place in the kernel, and the function of the program that is attached to it."""
+    """A place in the kernel, and the function of the program that is attached to it.
+
+    `edge` is enter or exit for calls, and `event` the one that the hook is for, where there is one.
+    """
 
     kind: str
     name: str
     function: str
+    edge: str | None = None
+    event: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,4 @@ class Plan:
     @property
     def title(self) -> C:
         """Return the profile's name and version, as a comment may show them."""
-        from etracee.fragments import c_comment
-
         return c_comment(f"{self.profile} {self.version or ''}".strip())

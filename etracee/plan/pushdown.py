@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from etracee.catalog import Field
 from etracee.catalog.model import PartOf
 from etracee.event import EventLayout
 from etracee.expr.cform import c_form_of
 from etracee.expr.split import widen
-from etracee.expr.tree import YES, All, Test, Tree, both, either, leaves
+from etracee.expr.tree import YES, AllOf, Test, Tree, both, either, leaves
 from etracee.plan.demand import Demand
 from etracee.plan.model import EventPlan
 from etracee.plan.values import operands_of
@@ -25,7 +23,7 @@ def push_down(demand: Demand, layout: EventLayout) -> EventPlan:
 
     wanted = event.keep if event.delivered else both(event.keep, either(*event.rules.values()))
     kernel = widen(wanted, has_c)
-    early_test, late_test = _cheap_first(kernel, event.type.fields)
+    early_test, late_test = _cheap_first(kernel)
     early, late = (_needed(demand, test) for test in (early_test, late_test))
     ordered = dict.fromkeys((*early, *late, *demand.captures))
     return EventPlan(
@@ -43,9 +41,9 @@ def push_down(demand: Demand, layout: EventLayout) -> EventPlan:
     )
 
 
-def _cheap_first(kernel: Tree, fields: object) -> tuple[Tree, Tree]:
+def _cheap_first(kernel: Tree) -> tuple[Tree, Tree]:
     """Split a conjunction: what needs no user memory, and the rest."""
-    parts = kernel.parts if isinstance(kernel, All) else (kernel,)
+    parts = kernel.parts if isinstance(kernel, AllOf) else (kernel,)
     cheap = [part for part in parts if all(_is_cheap(leaf) for leaf in leaves(part))]
     dear = [part for part in parts if part not in cheap]
     return both(*cheap), both(*dear)
@@ -58,7 +56,7 @@ def _is_cheap(leaf: Tree) -> bool:
     return not isinstance(origin, PartOf) and not leaf.field.type.storage.variable
 
 
-def _needed(demand: Demand, test: Tree) -> Iterable[Field]:
+def _needed(demand: Demand, test: Tree) -> list[Field]:
     names = {
         leaf.field.origin.whole if isinstance(leaf.field.origin, PartOf) else leaf.field.name
         for leaf in leaves(test)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field as default
+from dataclasses import dataclass
+from dataclasses import field as default
 
 from etracee.catalog import Catalog, EventType, Field
 from etracee.expr.check import Report, Scope, check, scope_of
@@ -61,7 +62,9 @@ class _Findings:
         self.problems.append(Problem(_place(text), message, hint))
 
 
-def resolve(profile: Profile, rules: tuple[Rule, ...], request: Request, catalog: Catalog) -> Resolved:
+def resolve(
+    profile: Profile, rules: tuple[Rule, ...], request: Request, catalog: Catalog
+) -> Resolved:
     """Return events and rules with every name known; ProblemsError with all that is not."""
     return _Resolver(profile, request, catalog).resolve(rules)
 
@@ -117,9 +120,7 @@ class _Resolver:
             else:
                 hint = did_you_mean(name, self.catalog.events) or "see `etracee list events`"
                 place = _key_place(event.name)
-                self.findings.problems.append(
-                    Problem(place, f"no event is named {name!r}", hint)
-                )
+                self.findings.problems.append(Problem(place, f"no event is named {name!r}", hint))
         for name in self.request.events:
             if name not in self.profile.events:
                 hint = did_you_mean(name, names) or f"it has {', '.join(names)}"
@@ -127,7 +128,9 @@ class _Resolver:
                 self.findings.problems.append(Problem(None, message, hint))
         return [name for name in names if not self.request.events or name in self.request.events]
 
-    def lists(self, own: Mapping[str, tuple[str, ...]], where: tuple[Located, ...]) -> dict[str, tuple[str, ...]]:
+    def lists(
+        self, own: Mapping[str, tuple[str, ...]], where: tuple[Located, ...]
+    ) -> dict[str, tuple[str, ...]]:
         for name in own.keys() & self.families.keys():
             message = f"the list {name!r} has the name of a family of events"
             self.findings.problems.append(Problem(_place(*where[:1]) if where else None, message))
@@ -179,7 +182,9 @@ class _Resolver:
     def rule_events(self, rule: Rule) -> list[EventType]:
         names: list[str] = []
         for event in rule.events:
-            family = self.families.get(event.text.removeprefix("$")) if event.text[:1] == "$" else None
+            family = (
+                self.families.get(event.text.removeprefix("$")) if event.text[:1] == "$" else None
+            )
             if family is None and event.text not in self.catalog.events:
                 known = [*self.catalog.events, *(f"${name}" for name in self.families)]
                 hint = did_you_mean(event.text, known) or "see `etracee list events`"

@@ -46,7 +46,9 @@ def load_profile(name: str) -> Profile:
     return profile
 
 
-def _collect(path: Path, above: tuple[Path, ...], files: list[_File], where: Place | None = None) -> None:
+def _collect(
+    path: Path, above: tuple[Path, ...], files: list[_File], where: Place | None = None
+) -> None:
     """Append `path` behind what it extends: from left to right, each file once."""
     path = path.resolve()
     if path in above:

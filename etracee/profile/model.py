@@ -92,9 +92,15 @@ class WrittenProfile(Written):
     """A monitoring profile: which events to watch, which to keep, what to capture of them."""
 
     name: Name
-    version: Annotated[
-        str, Field(pattern=r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)([-+][0-9A-Za-z.+-]+)?$")
-    ] | None = Field(None, description="Semantic version; optional until the profile is shared.")
+    version: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)([-+][0-9A-Za-z.+-]+)?$"
+            ),
+        ]
+        | None
+    ) = Field(None, description="Semantic version; optional until the profile is shared.")
     description: Text | None = None
     extends: list[Text] = Field([], description="Bundled names or relative paths, left to right.")
     filter: Expression | None = Field(None, description="Keeps events of every type.")

@@ -21,14 +21,16 @@ def validate(document: Document, model: type[Model]) -> Model:
     try:
         valid = model.model_validate(document.data)
     except ValidationError as error:
-        raise ProblemsError(_sorted(_problems(document, model, error) + document.problems)) from None
+        raise ProblemsError(
+            _sorted(_problems(document, model, error) + document.problems)
+        ) from None
     if document.problems:
         raise ProblemsError(document.problems)
     return valid
 
 
 def _problems(document: Document, model: type[BaseModel], error: ValidationError) -> list[Problem]:
-    found = {}
+    found: dict[Path_, Problem] = {}
     for detail in error.errors(include_url=False):
         path = _real_path(document.data, detail["loc"])
         if detail["type"] == "literal_error" and isinstance(_at(document.data, path), dict):
@@ -115,7 +117,7 @@ def _known_keys(model: type[BaseModel], path: Path_) -> Iterator[str]:
 
 
 def _inner_models(model: type[BaseModel], step: str | int) -> Iterator[type[BaseModel]]:
-    """Return the models within the field `step`; for items and values of any key, the model itself."""
+    """Return the models within the field `step`; the model itself for items and free keys."""
     field = model.model_fields.get(str(step))
     if field is None:
         yield model

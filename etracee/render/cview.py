@@ -1,4 +1,4 @@
-"""What the C templates are given: fragments in the shape of the text, with nothing left to decide."""
+"""Turn a Plan into the views that the C templates show."""
 
 from __future__ import annotations
 
@@ -15,114 +15,21 @@ from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
 from etracee.plan import EventPlan, Hook, Plan
 from etracee.plan.values import operands_of, text_of
+from etracee.render.views import (
+    NOTHING,
+    CallView,
+    EventView,
+    HookView,
+    ProgramView,
+    SlotView,
+    Step,
+    TestView,
+    TextView,
+)
 from etracee.types.texts import Texts
 
 Offset = Callable[[str], C]
 """Names the offset of `struct.member…` in C, and notes that it is needed."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of filling a record: a capture or a test; which parts there are, its template knows."""
-
-    template: str
-    name: C = C("")
-    value: C = C("")
-    length: C = C("")
-    base: C = C("")
-    offset: C = C("")
-    words: tuple[int, ...] = ()
-    mask: int = 0
-    limit: int = 0
-    limit_mask: int = 0
-    test: C = C("")
-
-
-@dataclass(frozen=True)
-class SlotView:
-    """A member of a record."""
-
-    name: C
-    declaration: C
-    offset: int
-
-
-@dataclass(frozen=True)
-class TextView:
-    """A pointer to a variable slot's bytes."""
-
-    name: C
-    place: C
-
-
-@dataclass(frozen=True)
-class TestView:
-    """A filter function."""
-
-    name: C
-    what: C
-    texts: tuple[TextView, ...]
-    expression: C
-
-
-@dataclass(frozen=True)
-class EventView:
-    """An event's record, tests and functions."""
-
-    template: str
-    name: C
-    title: C
-    index: int
-    size: int
-    size_mask: int
-    slots: tuple[SlotView, ...]
-    variable: tuple[SlotView, ...]
-    tests: tuple[TestView, ...]
-    steps: tuple[Step, ...]
-    unfiltered: tuple[Step, ...]
-    image: tuple[Step, ...]
-    rejections: tuple[Step, ...]
-    unreadable: C
-
-
-@dataclass(frozen=True)
-class CallView:
-    """A call within a hook that all calls pass."""
-
-    number: int
-    event: C
-    index: int
-
-
-@dataclass(frozen=True)
-class HookView:
-    """A function that is attached."""
-
-    template: str
-    function: C
-    name: C
-    event: C = C("")
-    events: tuple[C, ...] = ()
-    calls: tuple[CallView, ...] = ()
-    number: str = ""
-    compat_member: str = ""
-    compat_bits: int = 0
-    counter: int = 0
-
-
-@dataclass(frozen=True)
-class ProgramView:
-    """The whole program."""
-
-    tree: bool
-    loads: C
-    counters: int
-    scratch_words: int
-    ring_pages: int
-    events: tuple[EventView, ...]
-    exec_events: tuple[EventView, ...]
-    hooks: tuple[HookView, ...]
-    functions: tuple[C, ...]
 
 
 _TEMPLATES = {Flow.SYSCALL: "syscall.c.j2", Flow.EXEC: "exec.c.j2", Flow.EXIT: "exit.c.j2"}
@@ -236,7 +143,12 @@ class _EventBuilder:
 def _slot(slot: Slot) -> SlotView:
     name, kind = c_ident(slot.name), C(slot.storage.c_type)
     if slot.storage.array:
-        text = c("{kind} {name}[{n}] __attribute__((aligned(8)));", kind=kind, name=name, n=slot.storage.array)
+        text = c(
+            "{kind} {name}[{n}] __attribute__((aligned(8)));",
+            kind=kind,
+            name=name,
+            n=slot.storage.array,
+        )
     else:
         text = c("{kind} {name};", kind=kind, name=name)
     return SlotView(name, text, slot.offset)
@@ -272,9 +184,9 @@ def _texts(event: EventPlan, test: Tree) -> Iterator[TextView]:
 
 def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     """Read the strings of a new image: the name from the kernel, the vector from its stack."""
-    for field, step in zip(event.captures, captures, strict=True):
-        if field.type.storage.variable:
-            strings = isinstance(field.type, Texts)
+    for captured, step in zip(event.captures, captures, strict=True):
+        if captured.type.storage.variable:
+            strings = isinstance(captured.type, Texts)
             template = "capture/image_strings.c.j2" if strings else "capture/image_string.c.j2"
             yield Step(
                 template, step.name, mask=step.mask, limit=step.limit, limit_mask=step.limit_mask
@@ -311,41 +223,37 @@ def _scratch_bytes(event: EventPlan) -> int:
 
 
 def _hook(hook: Hook, plan: Plan) -> HookView:
-    common = {"function": c_ident(hook.function), "name": c_comment(hook.name)}
-    if hook.kind == "tracepoint":
-        edge, event = hook.function.removeprefix("sys_").split("_", 1)
-        return HookView(f"hook/syscall_{edge}.c.j2", event=c_ident(event), **common)
-    if hook.function in ("sys_enter", "sys_exit"):
-        return _all_calls(hook, plan, common)
-    flow = {"sched_process_exec": Flow.EXEC, "sched_process_exit": Flow.EXIT}.get(hook.function)
-    events = tuple(c_ident(event.name) for event in plan.events if event.type.flow is flow)
-    template = f"hook/{hook.function}.c.j2"
-    return HookView(
-        template,
-        events=events,
-        counter=len(plan.events),
-        calls=_calls(plan, (Flow.EXEC,)),
-        number=plan.catalog.registers.number,
-        **common,
-    )
-
-
-def _calls(plan: Plan, flows: tuple[Flow, ...]) -> tuple[CallView, ...]:
-    return tuple(
-        CallView(event.type.number, c_ident(event.name), event.layout.index)
-        for event in plan.events
-        if event.type.flow in flows and event.type.number is not None
-    )
-
-
-def _all_calls(hook: Hook, plan: Plan, common: dict[str, C]) -> HookView:
-    flows = (Flow.EXEC,) if hook.function == "sys_enter" else (Flow.EXEC, Flow.SYSCALL)
     registers = plan.catalog.registers
+    flows = _FLOWS[hook.edge or hook.function]
     return HookView(
-        f"hook/raw_{hook.function.removeprefix('sys_')}.c.j2",
-        calls=_calls(plan, flows),
+        template=_hook_template(hook),
+        function=c_ident(hook.function),
+        name=c_comment(hook.name),
+        event=c_ident(hook.event) if hook.event else NOTHING,
+        events=tuple(c_ident(event.name) for event in plan.events if event.type.flow in flows),
+        calls=tuple(
+            CallView(event.type.number, c_ident(event.name), event.layout.index)
+            for event in plan.events
+            if event.type.flow in flows and event.type.number is not None
+        ),
         number=registers.number,
         compat_member=registers.compat.member,
         compat_bits=registers.compat.bits,
-        **common,
+        counter=len(plan.events),
     )
+
+
+_FLOWS: dict[str, tuple[Flow, ...]] = {
+    "enter": (Flow.EXEC,),
+    "exit": (Flow.EXEC, Flow.SYSCALL),
+    "sched_process_exec": (Flow.EXEC,),
+    "sched_process_exit": (Flow.EXIT,),
+    "sched_process_fork": (),
+}
+"""Which events a hook is for, by the edge of calls or by its name."""
+
+
+def _hook_template(hook: Hook) -> str:
+    if hook.edge is None:
+        return f"hook/{hook.function}.c.j2"
+    return f"hook/{'syscall' if hook.event else 'raw'}_{hook.edge}.c.j2"

@@ -17,8 +17,24 @@ from etracee.render.environment import environment
 from etracee.rules.output import Piece
 from etracee.types import Kind
 
-ORDER = ("timestamp", "pid", "ppid", "uid", "gid", "syscall_id", "type", "comm", "filename", "human_time", "tid", "ret")
+ORDER = (
+    "timestamp",
+    "pid",
+    "ppid",
+    "uid",
+    "gid",
+    "syscall_id",
+    "type",
+    "comm",
+    "filename",
+    "human_time",
+    "tid",
+    "ret",
+)
 """The order of the keys that come first; the others follow as the event has them."""
+
+
+NOTHING = Py("")
 
 
 @dataclass(frozen=True)
@@ -26,9 +42,9 @@ class Named:
     """A name with source: a value, a constant, a text with its literal name."""
 
     name: Py
-    source: Py = Py("")
-    literal: Py = Py("")
-    decoded: Py = Py("")
+    source: Py = NOTHING
+    literal: Py = NOTHING
+    decoded: Py = NOTHING
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,7 @@ class DecoderView:
     rules_literal: Py
     events: tuple[DecoderEvent, ...]
     constants: tuple[Named, ...]
+    operators: tuple[Py, ...]
 
 
 def render_decoder(plan: Plan, digest: str) -> str:
@@ -90,8 +107,15 @@ def render_decoder(plan: Plan, digest: str) -> str:
         rules_literal=py_literal(rules),
         events=events,
         constants=tuple(Named(name, source) for source, name in form.constants.items()),
+        operators=tuple(_operators(form)),
     )
     return environment().get_template("decoder.py.j2").render(view=view)
+
+
+def _operators(form: PythonForm) -> list[Py]:
+    """Return the operator modules that the constants name; others need not be imported."""
+    modules = {source.partition(".")[0] for source in form.constants}
+    return [py_ident(module) for module in sorted(modules & {"like", "matches"})]
 
 
 def _output(pieces: Iterable[Piece]) -> tuple[tuple[str, bool], ...]:
@@ -129,7 +153,9 @@ class _EventView:
             values=tuple(self.values()),
             matchers=tuple(self.keep()),
             rules=rules,
-            rule_arguments=_arguments(rule.conditions[self.event.name] for rule in self.rule_plans()),
+            rule_arguments=_arguments(
+                rule.conditions[self.event.name] for rule in self.rule_plans()
+            ),
             only_rules=not self.event.delivered,
             texts=tuple(self.texts()),
             shown=tuple(self.shown(key) for key in keys),
@@ -155,11 +181,13 @@ class _EventView:
                 yield Named(name, decoded)
         for field in self.needed_parts():
             yield Named(py_variable(field.name), _part(field))
-        for name, tree in self.derivations.items():
-            yield Named(py_variable(name), self.form.source(tree, Py("False")))
+        for derived, tree in self.derivations.items():
+            yield Named(py_variable(derived), self.form.source(tree, Py("False")))
 
     def needed_parts(self) -> dict[Field, None]:
-        tests = [leaf.field for tree in self.trees() for leaf in leaves(tree) if isinstance(leaf, Test)]
+        tests = [
+            leaf.field for tree in self.trees() for leaf in leaves(tree) if isinstance(leaf, Test)
+        ]
         return dict.fromkeys(f for f in (*self.event.shown, *tests) if isinstance(f.origin, PartOf))
 
     def trees(self) -> Iterator[Tree]:
@@ -191,7 +219,13 @@ class _EventView:
         return (self.plan.rules[index] for index in self.event.rules)
 
     def keys(self) -> list[str]:
-        names = ["timestamp", "syscall_id", "type", "human_time", *(f.name for f in self.event.shown)]
+        names = [
+            "timestamp",
+            "syscall_id",
+            "type",
+            "human_time",
+            *(f.name for f in self.event.shown),
+        ]
         rank = {name: number for number, name in enumerate(ORDER)}
         return sorted(names, key=lambda name: rank.get(name, len(rank)))
 
@@ -238,14 +272,19 @@ def _part(field: Field) -> Py:
     assert isinstance(field.origin, PartOf)
     function = field.origin.part.python
     module = py_ident(function.__module__.rpartition(".")[2])
-    call = py("{m}.{f}({w})", m=module, f=py_ident(function.__name__), w=py_variable(field.origin.whole))
+    call = py(
+        "{m}.{f}({w})", m=module, f=py_ident(function.__name__), w=py_variable(field.origin.whole)
+    )
     return py("None if {w} is None else {call}", w=py_variable(field.origin.whole), call=call)
 
 
 def _arguments(trees: Iterable[Tree]) -> Py:
     """Return the variables that the tests read, and `cut`."""
     names = {
-        py_variable(leaf.field.name) for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)
+        py_variable(leaf.field.name)
+        for tree in trees
+        for leaf in leaves(tree)
+        if isinstance(leaf, Test)
     }
     return join(", ", [*sorted(names), Py("cut")], Py)
 

@@ -53,7 +53,9 @@ def _add_file(path: Path, rules: dict[str, Rule]) -> None:
         raise ProblemsError(problems)
 
 
-def _rule(document: Document, path: Path_, entry: WrittenRule, lists: dict[str, tuple[str, ...]]) -> Rule:
+def _rule(
+    document: Document, path: Path_, entry: WrittenRule, lists: dict[str, tuple[str, ...]]
+) -> Rule:
     events = (Located(n, document, (*path, "events", i)) for i, n in enumerate(entry.events))
     output = entry.output
     message = (

@@ -34,8 +34,8 @@ class WrittenRule(Written):
     title: Annotated[str, Field(min_length=1, max_length=256)]
     description: Text | None = None
     author: Text | None = None
-    references: list[Text] = []
-    falsepositives: list[Text] = []
+    references: tuple[Text, ...] = ()
+    falsepositives: tuple[Text, ...] = ()
     level: Literal["informational", "low", "medium", "high", "critical"] = "medium"
     tags: list[Text] = Field([], description="Such as attack.t1003.008.")
     events: Annotated[list[Text], Field(min_length=1)] = Field(
@@ -43,7 +43,7 @@ class WrittenRule(Written):
     )
     condition: Expression
     output: Text | None = Field(None, description="Message with {field}; the title unless told.")
-    tests: list[WrittenTest] = []
+    tests: tuple[WrittenTest, ...] = ()
 
 
 class WrittenRules(Written):

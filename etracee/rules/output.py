@@ -27,7 +27,9 @@ def parse_output(template: str) -> tuple[Piece, ...]:
     pieces = []
     for match in _PIECE.finditer(template):
         if match[2]:
-            raise ValueError(f"{match[2]} stands alone: write {{field}}, or {match[2] * 2}", match.start())
+            raise ValueError(
+                f"{match[2]} stands alone: write {{field}}, or {match[2] * 2}", match.start()
+            )
         text = match[1] or match[0].replace("{{", "{").replace("}}", "}")
         pieces.append(Piece(text, bool(match[1]), match.start()))
     return tuple(pieces)

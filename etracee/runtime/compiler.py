@@ -63,7 +63,7 @@ def _compile_and_exit(order: Order, directory: Path, channel: socket.socket) -> 
     except ProblemsError as error:
         print(error, file=sys.stderr)
         code = error.code
-    except BaseException:  # noqa: BLE001 - the parent must learn of it by the code
+    except BaseException:
         traceback.print_exc()
     finally:
         sys.stderr.flush()

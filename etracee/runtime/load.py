@@ -51,10 +51,10 @@ def load_and_attach(plan: Plan, directory: Path, notes: tuple[str, ...]) -> Load
     with _collect_stderr() as said:
         try:
             bpf = bcc.BPF(text=text, cflags=flags)
-        except Exception as error:  # noqa: BLE001 - BCC raises plain Exception
+        except Exception as error:
             raise _refused("clang refuses the program", said(), str(error)) from None
     programs = [_load(bcc, bpf, hook) for hook in plan.hooks]
-    attached = [_attach(bcc, *pair) for pair in zip(plan.hooks, programs, strict=True)]
+    attached = [_attach(*pair) for pair in zip(plan.hooks, programs, strict=True)]
     scope = "tracked" if plan.tree else "config"
     return Loaded(
         maps={name: bpf[name.encode()].map_fd for name in ("events", "counts", scope)},
@@ -73,12 +73,12 @@ def _load(bcc: Any, bpf: Any, hook: Hook) -> int:
     with _collect_stderr() as said:
         try:
             return int(bpf.load_func(hook.function.encode(), kinds[hook.kind]).fd)
-        except Exception as error:  # noqa: BLE001 - BCC raises plain Exception
+        except Exception as error:
             what = f"the kernel's verifier refuses {hook.function}"
             raise _refused(what, said(), str(error)) from None
 
 
-def _attach(bcc: Any, hook: Hook, program: int) -> int:
+def _attach(hook: Hook, program: int) -> int:
     from bcc.libbcc import lib
 
     if hook.kind == "tracepoint":
@@ -114,6 +114,8 @@ def _collect_stderr() -> Iterator[Any]:
 def _refused(what: str, said: str, error: str) -> ProblemsError:
     lines = [line for line in said.splitlines() if line.strip()] or [error]
     told = [line for line in lines if "error:" in line][:10] or lines[-10:]
-    problems = [Problem(None, what, "this is a fault of etracee's; please report it with this text")]
+    problems = [
+        Problem(None, what, "this is a fault of etracee's; please report it with this text")
+    ]
     problems += (Problem(None, line) for line in told)
     return ProblemsError(problems, ExitCode.INTERNAL)

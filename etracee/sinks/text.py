@@ -12,7 +12,18 @@ from etracee.event import Alert, Item, Loss
 from etracee.problems import printable
 from etracee.sinks.base import DescriptorSink
 
-_HEAD = {"timestamp", "human_time", "type", "syscall_id", "pid", "tid", "comm", "ret", "truncated", "raw"}
+_HEAD = {
+    "timestamp",
+    "human_time",
+    "type",
+    "syscall_id",
+    "pid",
+    "tid",
+    "comm",
+    "ret",
+    "truncated",
+    "raw",
+}
 _CONTEXT = ("ppid", "uid", "gid", "euid", "egid", "cgroup_id")
 
 
@@ -34,15 +45,13 @@ def _line(item: Item) -> str:
 
 def _event(event: dict[str, Any]) -> str:
     who = f"{_bare(event.get('comm', '?'))}[{event.get('pid', event['tid'])}]"
-    shown = ", ".join(
-        f"{key}={_value(value)}"
-        for key, value in event.items()
-        if key not in _HEAD and key not in _CONTEXT
-    )
+    own = (key for key in event if key not in _HEAD and key not in _CONTEXT)
+    shown = ", ".join(f"{key}={_value(event[key])}" for key in own)
     context = " ".join(f"{key}={event[key]}" for key in _CONTEXT if key in event)
     result = _result(event["ret"]) if "ret" in event else ""
     cut = f" (cut: {', '.join(event['truncated'])})" if event["truncated"] else ""
-    return f"{_time(event['human_time'])} {who} {event['type']}({shown}){result}{cut}  {context}".rstrip()
+    call = f"{event['type']}({shown}){result}{cut}"
+    return f"{_time(event['human_time'])} {who} {call}  {context}".rstrip()
 
 
 def _time(human: str) -> str:
@@ -58,9 +67,12 @@ def _value(value: object) -> str:
         return "-"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, str) and not _is_word(value):
-        return f'"{printable(value.replace(chr(92), chr(92) * 2)).replace(chr(34), chr(92) + chr(34))}"'
-    return str(value)
+    return str(value) if not isinstance(value, str) or _is_word(value) else _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{printable(escaped)}"'
 
 
 def _is_word(text: str) -> bool:
@@ -71,5 +83,3 @@ def _is_word(text: str) -> bool:
 def _result(ret: int) -> str:
     name = f" {errno.errorcode[-ret]}" if -ret in errno.errorcode else ""
     return f" = {ret}{name}"
-
-

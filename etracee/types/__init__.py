@@ -3,7 +3,8 @@
 A module of this folder that defines `TYPES` (the catalog's word → class) is found by itself.
 """
 
-from etracee.types.base import Kind, Part, Storage, Type
+from etracee.event import Storage
+from etracee.types.base import Kind, Part, Type
 from etracee.types.discovery import all_types, make_type
 
 __all__ = ["Kind", "Part", "Storage", "Type", "all_types", "make_type"]

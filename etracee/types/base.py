@@ -83,7 +83,7 @@ class Type:
         """
         return None
 
-    def parse(self, text: str) -> int | bytes:
+    def parse(self, _text: str) -> int | bytes:
         """Return the constant that `text` in an expression means; ValueError says what is wrong."""
         raise ValueError(f"{self.kind.value} cannot be compared with a value")
 

@@ -56,7 +56,7 @@ class SocketAddress(Type):
         """Print host:port, a unix path, or the bytes in hexadecimal."""
         return Py("sockaddr.show")
 
-    def read_shown(self, shown: object) -> object:
+    def read_shown(self, _shown: object) -> object:
         """Rule tests give the parts instead."""
         raise ValueError("give family, addr, port or sun_path instead")
 

@@ -8,7 +8,7 @@ from etracee.types.text import parse_bytes
 
 
 class Texts(Type):
-    """A NULL-terminated vector of strings, at most `options.max_argv` bytes, closing NULs counted."""
+    """A NULL-terminated vector of strings: at most `options.max_argv` bytes, NULs counted."""
 
     kind = Kind.TEXTS
     capture = "strings"
