@@ -17,6 +17,7 @@ from etracee.problems import host_lacks, wrong
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
 _KIND_PTR, _KIND_ARRAY, _KIND_STRUCT, _KIND_UNION = 2, 3, 4, 5
+_KIND_FUNC = 12
 _KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT = 8, 9, 10, 11
 _TRANSPARENT = {_KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT}
 
@@ -128,11 +129,10 @@ class Btf:
             offset, type_id = offset + found.offset, found.type_id
         return offset
 
-    def has_struct(self, name: str) -> bool:
-        """Say whether this kernel has a struct of that name."""
-        return bool(
-            self._lib.btf__find_by_name_kind(self._handle, name.encode(), _KIND_STRUCT) >= 0
-        )
+    def function_id(self, name: str) -> int | None:
+        """Return the type id of a kernel function, to which a program may attach, or None."""
+        found = int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), _KIND_FUNC))
+        return found if found >= 0 else None
 
     def _step(self, type_id: int, name: str) -> MemberAt | None:
         name, _, index = name.rstrip("]").partition("[")

@@ -27,6 +27,10 @@ def _instruction(code: int, registers: int = 0, offset: int = 0, immediate: int 
 _RETURN_0 = _instruction(0xB7) + _instruction(0x95)  # r0 = 0; exit
 
 
+_ATTACH_TYPES = {"tracing": 24, "lsm": 27}
+"""BPF_TRACE_FENTRY and BPF_LSM_MAC of enum bpf_attach_type."""
+
+
 def _call(helper: str) -> bytes:
     return _instruction(0x85, immediate=_HELPERS[helper])
 
@@ -41,10 +45,13 @@ _READ_TYPED = (
 """Read a saved register through pointers whose type the verifier knows."""
 
 
-def loads(kind: str, instructions: bytes = _RETURN_0) -> OSError | None:
-    """Try to load a program; return None when the kernel takes it, else its error."""
+def load_error(kind: str, instructions: bytes = _RETURN_0, target: int = 0) -> OSError | None:
+    """Try to load a program; return None when the kernel takes it, else its error.
+
+    `target` is the BTF id of the function that a tracing or lsm program is for.
+    """
     try:
-        os.close(load_program(kind, instructions))
+        os.close(load_program(kind, instructions, target, _ATTACH_TYPES.get(kind, 0)))
     except OSError as error:
         return error
     return None
@@ -52,7 +59,7 @@ def loads(kind: str, instructions: bytes = _RETURN_0) -> OSError | None:
 
 def typed_loads_error(kind: str) -> OSError | None:
     """Say whether programs of `kind` can read kernel structures directly (Linux 5.15 on)."""
-    return loads(kind, _READ_TYPED)
+    return load_error(kind, _READ_TYPED)
 
 
 def find_tracefs() -> Path | None:
@@ -88,7 +95,7 @@ def choose_attachment(wanted: str) -> Attachment:
             raise host_lacks(f"attach: tracepoint cannot be used: {obstacle}", "use attach: auto")
     else:
         obstacle = None
-    error = loads("raw_tracepoint")
+    error = load_error("raw_tracepoint")
     if error is not None:
         raise host_lacks(f"this kernel loads no program: {error.strerror}", _permission_hint())
     return Attachment("raw_tracepoint", typed_loads_error("raw_tracepoint") is None, obstacle)

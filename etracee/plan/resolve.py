@@ -11,7 +11,7 @@ from etracee.expr.check import Report, Scope, check, scope_of
 from etracee.expr.tree import YES, Tree, both
 from etracee.plan.model import Request, RulePlan
 from etracee.problems import Place, Problem, ProblemsError, did_you_mean
-from etracee.profile import Profile
+from etracee.profile import Options, Profile
 from etracee.profile.model import Located
 from etracee.rules import Rule
 from etracee.rules.output import Piece, parse_output
@@ -67,6 +67,12 @@ def resolve(
 ) -> Resolved:
     """Return events and rules with every name known; ProblemsError with all that is not."""
     return _Resolver(profile, request, catalog).resolve(rules)
+
+
+def resolve_rules(rules: tuple[Rule, ...], catalog: Catalog) -> tuple[RulePlan, ...]:
+    """Return rules with every name known, without a profile; ProblemsError with what is not."""
+    nothing = Profile("", None, None, (), (), {}, {}, (), Options(), ())
+    return _Resolver(nothing, Request(), catalog).resolve(rules).rules
 
 
 class _Resolver:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from etracee.profile.model import Expression, Located, Name, Text, Written
 
@@ -19,7 +19,9 @@ class WrittenTest(Written):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: Name
-    fires: Literal["true", "false"]
+    fires: Annotated[
+        Literal["true", "false"], WithJsonSchema({"type": "boolean"}, mode="validation")
+    ]
 
     @property
     def values(self) -> dict[str, Any]:

@@ -13,10 +13,10 @@ class Truth(Type):
     storage = integer("u32")
 
     def read_shown(self, shown: object) -> bool:
-        """Return what is printed, a JSON boolean."""
-        if not isinstance(shown, bool):
+        """Return the answer, which JSON or YAML may have written."""
+        if shown not in (True, False, "true", "false"):
             raise ValueError("true or false was expected")
-        return shown
+        return shown in (True, "true")
 
 
 TYPES = {"truth": Truth}

@@ -1,0 +1,102 @@
+"""`etracee generate`: show the C that would run, and write the decoder that belongs to it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from etracee.cli._options import filter_options, filters_from, profile_option, split
+from etracee.kernel.btf import VMLINUX, Btf
+from etracee.kernel.offsets import architecture_of, render_offsets
+from etracee.plan import Plan, Request, attach_by, make_plan
+from etracee.problems import wrong
+from etracee.render import Program, render_program
+from etracee.source_set import load_source_set
+
+PROGRAM, OFFSETS, DECODER, PLAN = "program.c", "offsets.h", "decoder.py", "plan.txt"
+"""Names of the files that -o writes."""
+
+
+@click.command()
+@profile_option
+@click.option("-r", "--rules", multiple=True, help="Rule file: a bundled name or a path.")
+@click.option("-o", "--output", metavar="DIR", help="Write C, offsets, decoder and plan here.")
+@click.option(
+    "--attach",
+    type=click.Choice(["auto", "tracepoint", "raw_tracepoint"]),
+    help="How calls are met, instead of what the profile says; auto means tracepoint here.",
+)
+@click.option(
+    "--btf", metavar="FILE", help="BTF of another kernel: its /sys/kernel/btf/vmlinux, or vmlinux."
+)
+@click.option("--tree", is_flag=True, help="The program that `run … -- COMMAND` would use.")
+@filter_options
+def command(
+    profile: str,
+    rules: tuple[str, ...],
+    output: str | None,
+    attach: str | None,
+    btf: str | None,
+    tree: bool,
+    events: tuple[str, ...],
+    pid: tuple[str, ...],
+    uid: tuple[str, ...],
+    gid: tuple[str, ...],
+    comm: tuple[str, ...],
+) -> None:
+    """Show the C of a profile on stdout, or write all that is generated. Needs no root.
+
+    Without BTF, which a kernel may not offer, the offsets are left out.
+    """
+    request = Request(filters_from(pid, uid, gid, comm), split(events), tree)
+    path = Path(btf) if btf else VMLINUX
+    arch = _architecture(path) if btf else None
+    source = load_source_set(profile, rules, arch)
+    plan = make_plan(source.profile, source.rules, request, source.catalog)
+    chosen = attach or plan.options.attach
+    plan = attach_by(plan, "tracepoint" if chosen == "auto" else chosen, typed_loads=True)
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    program = render_program(plan)
+    if output is None:
+        print(program.c, end="")
+    else:
+        _write(Path(output), plan, program, path)
+
+
+def _architecture(path: Path) -> str:
+    with Btf(path) as btf:
+        arch = architecture_of(btf)
+    if arch is None:
+        raise wrong(None, f"{path} is of a kernel for an architecture that etracee does not know")
+    return arch
+
+
+def _write(directory: Path, plan: Plan, program: Program, btf_path: Path) -> None:
+    files = {PROGRAM: program.c, DECODER: program.python, PLAN: _describe(plan)}
+    if btf_path.exists():
+        with Btf(btf_path) as btf:
+            files[OFFSETS] = render_offsets(btf, program.offsets)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (directory / name).write_text(text)
+    except OSError as error:
+        raise wrong(None, f"cannot write {error.filename}: {error.strerror}") from None
+    print(f"wrote {', '.join(sorted(files))} to {directory}", file=sys.stderr)
+
+
+def _describe(plan: Plan) -> str:
+    """Return the plan in words: hooks, and each event's record."""
+    lines = [f"profile {plan.profile} {plan.version or ''}".rstrip(), ""]
+    lines += (f"{hook.kind} {hook.name} -> {hook.function}()" for hook in plan.hooks)
+    for event in plan.events:
+        lines += ["", f"{event.name}: {event.layout.size} bytes, at most {event.layout.limit}"]
+        lines += (
+            f"  {slot.offset:4} {slot.size:3} {slot.storage.c_type:5} {slot.name}"
+            + (f" (up to {slot.limit} bytes behind)" if slot.limit else "")
+            for slot in event.layout.slots
+        )
+    return "\n".join([*lines, ""])

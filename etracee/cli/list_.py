@@ -1,0 +1,102 @@
+"""`etracee list`: what profiles and rules may name, from the catalog itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+import click
+
+from etracee.catalog import load_catalog
+from etracee.operators import all_operators
+from etracee.problems import ProblemsError
+from etracee.profile import load_profile
+from etracee.profile.model import Located
+from etracee.resources import names_of
+from etracee.rules import load_rules
+
+Row = Sequence[str]
+
+
+def _events() -> Iterable[Row]:
+    yield ("EVENT", "NUMBER", "FAMILIES", "MEANING")
+    for event in load_catalog().events.values():
+        number = str(event.number) if event.number is not None else "-"
+        yield (event.name, number, ", ".join(f"${f}" for f in event.families) or "-", event.doc)
+
+
+def _fields() -> Iterable[Row]:
+    yield ("FIELD", "EVENTS", "TYPE", "READ FROM", "MEANING")
+    catalog = load_catalog()
+    for field in catalog.context.values():
+        yield (field.name, "all", field.type.doc, field.source.value, field.doc)
+    for event in catalog.events.values():
+        for field in event.fields.values():
+            yield (field.name, event.name, field.type.doc, field.source.value, field.doc)
+
+
+def _operators() -> Iterable[Row]:
+    yield ("OPERATOR", "FOR", "TAKES", "MEANING", "EXAMPLE")
+    for operator in all_operators().values():
+        kinds = ", ".join(sorted(kind.value for kind in operator.kinds))
+        yield (operator.symbol, kinds, operator.takes.value, operator.doc, operator.examples[0][0])
+
+
+def _profiles() -> Iterable[Row]:
+    yield ("PROFILE", "VERSION", "EVENTS", "MEANING")
+    for name in names_of("profiles"):
+        try:
+            profile = load_profile(name)
+        except ProblemsError as error:
+            yield (name, "-", "-", _why_unusable(error))
+        else:
+            about = profile.description or ""
+            yield (name, profile.version or "-", ", ".join(profile.events), about)
+
+
+def _why_unusable(error: ProblemsError) -> str:
+    return f"to be extended only: {error.problems[0].message}"
+
+
+def _rules() -> Iterable[Row]:
+    yield ("FILE", "RULE", "LEVEL", "EVENTS", "TITLE")
+    for name in names_of("rules"):
+        for rule in load_rules([Located(name)]):
+            events = ", ".join(event.text for event in rule.events)
+            yield (name, rule.id.text, rule.level, events, rule.title)
+
+
+_SUBJECTS: dict[str, Callable[[], Iterable[Row]]] = {
+    "events": _events,
+    "fields": _fields,
+    "operators": _operators,
+    "profiles": _profiles,
+    "rules": _rules,
+}
+
+
+@click.command()
+@click.argument("subject", type=click.Choice(list(_SUBJECTS)))
+@click.argument("names", nargs=-1)
+def command(subject: str, names: tuple[str, ...]) -> None:
+    """Show what there is, with its meaning; with NAMES only rows that have one of them.
+
+    `list fields openat` shows the fields of openat, and `list fields filename` the events that
+    have such a field.
+    """
+    head, *rows = _SUBJECTS[subject]()
+    shown = [row for row in rows if not names or set(names) & set(row[:2])]
+    if not shown:
+        print(f"no {subject} of that name", file=sys.stderr)
+        sys.exit(2)
+    for row in (head, *shown):
+        print(_line(row, _widths([head, *shown])))
+
+
+def _widths(rows: Sequence[Row]) -> list[int]:
+    return [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+
+
+def _line(row: Row, widths: list[int]) -> str:
+    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+    return "  ".join([*cells, row[-1]])

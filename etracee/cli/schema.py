@@ -1,0 +1,14 @@
+"""`etracee schema`: the JSON Schema of a file format, for editors."""
+
+from __future__ import annotations
+
+import click
+
+from etracee.profile.schema import SCHEMAS, schema_text
+
+
+@click.command()
+@click.argument("name", type=click.Choice(list(SCHEMAS)))
+def command(name: str) -> None:
+    """Show the JSON Schema of profiles or of rule files."""
+    print(schema_text(name), end="")

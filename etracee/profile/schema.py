@@ -1,0 +1,44 @@
+"""JSON Schemas of the file formats, for editors: generated from the models and the catalog."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from etracee.catalog import load_catalog
+from etracee.catalog.load import architectures
+from etracee.profile.model import WrittenProfile
+from etracee.rules.model import WrittenRules
+
+
+def _event_names() -> list[str]:
+    """Return the names of the events of all architectures."""
+    return sorted({name for arch in architectures() for name in load_catalog(arch).events})
+
+
+def profile_schema() -> dict[str, Any]:
+    """Return the schema of profiles, which completes events, context fields and options."""
+    schema = WrittenProfile.model_json_schema()
+    events, context = schema["properties"]["events"], schema["properties"]["context"]
+    events["propertyNames"] = {"enum": _event_names()}
+    names = {"enum": list(load_catalog().context)}
+    context["anyOf"] = [{**context["anyOf"][0], "items": names}, context["anyOf"][1]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def rules_schema() -> dict[str, Any]:
+    """Return the schema of rule files, which completes events and families."""
+    schema = WrittenRules.model_json_schema()
+    catalog = load_catalog()
+    names = [*_event_names(), *(f"${name}" for name in sorted(catalog.families))]
+    schema["$defs"]["WrittenRule"]["properties"]["events"]["items"] = {"enum": names}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+SCHEMAS = {"profile": profile_schema, "rules": rules_schema}
+"""The file formats, each with the function that makes its schema."""
+
+
+def schema_text(name: str) -> str:
+    """Return the text of a schema, as it lies under docs/schema."""
+    return json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False) + "\n"
