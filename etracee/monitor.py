@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 from etracee.clock import Clock
 from etracee.command import Command
@@ -54,6 +55,7 @@ class Summary:
     """What a run has done, by event."""
 
     counts: dict[str, Counts]
+    delivered: tuple[str, ...]
     cut: dict[str, int]
     rejected: dict[str, int]
     alerts: dict[str, int]
@@ -211,6 +213,7 @@ class Monitor:
                 misses += recursion_misses(descriptor)
         return Summary(
             counts=self._read_counts(),
+            delivered=tuple(compress(self.decoder.names, self.decoder.delivered)),
             cut=dict(self.decoder.cut),
             rejected=dict(self.decoder.rejected),
             alerts=dict(self.engine.fired),

@@ -120,6 +120,8 @@ def _describe(summary: Summary, process: Command | None) -> str:
     """Return the summary: a table of events, then what is worth a line."""
     rows: list[Sequence[object]] = [("event", "seen", "filtered", "sent", "lost", "cut")]
     for name, counts in summary.counts.items():
+        if not counts.seen and name not in summary.delivered:
+            continue
         rejected = summary.rejected.get(name, 0)
         filtered, sent = counts.filtered + rejected, counts.sent - rejected
         rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Any
@@ -100,16 +100,25 @@ class _Checker:
         self.text, self.scope, self.report = text, scope, report
         self.failed: dict[int, tuple[int, str, str | None]] = {}
         self.fitted: set[int] = set()
+        self.unknown: set[int] = set()
         self.lacking: dict[int, list[str]] = {}
 
     def for_event(self, written: Any, event: str) -> Tree:
         if isinstance(written, Not):
             return negate(self.for_event(written.inner, event))
         if isinstance(written, AllOf):
-            return both(*(self.for_event(part, event) for part in written.parts))
+            return both(*self.conjunction(written.parts, event))
         if isinstance(written, AnyOf):
             return either(*(self.for_event(part, event) for part in written.parts))
         return self.leaf(written, event)
+
+    def conjunction(self, parts: tuple[Any, ...], event: str) -> Iterator[Tree]:
+        """Check the parts, up to a test of `type` that leaves the event out."""
+        for part in parts:
+            tree = self.for_event(part, event)
+            yield tree
+            if tree == NO and getattr(part, "name", None) == "type":
+                return
 
     def report_open(self) -> None:
         for at, (place, message, hint) in sorted(self.failed.items()):
@@ -160,12 +169,19 @@ class _Checker:
         if written.operator is None:
             return self.fail(written.at, "type is no boolean and cannot stand alone")
         tree = self.test(written, named)
+        if not isinstance(tree, Test):
+            return NO
         self.fitted.add(written.at)
-        return (
-            YES
-            if isinstance(tree, Test) and compile_tree(tree)({"type": event.encode()}, ())
-            else NO
-        )
+        self.warn_of_unknown_events(written)
+        return YES if compile_tree(tree)({"type": event.encode()}, ()) else NO
+
+    def warn_of_unknown_events(self, written: Written) -> None:
+        for word in written.words:
+            is_name = written.operator in ("=", "!=", "in") and not word.reference
+            if is_name and word.text not in self.scope.events and word.at not in self.unknown:
+                self.unknown.add(word.at)
+                hint = did_you_mean(word.text, self.scope.events)
+                self.report.warning(word.at, f"no event {word.text!r} is watched here", hint)
 
     def test(self, written: Written, field: Field) -> Tree:
         operator = all_operators()[written.operator or ""]

@@ -1,0 +1,1 @@
+"""What a profile costs: the same work with and without `etracee run`, in turns."""

@@ -1,0 +1,183 @@
+"""The figures: what one round reads, and what many rounds say. Times are nanoseconds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+FEWEST_EVENTS = 100
+"""Below this many delivered events in a round, etracee's processor time says nothing of one."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of a figure over the rounds, and how far it went."""
+
+    median: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One run of a workload: operations, and the time that all of them took."""
+
+    operations: int
+    wall_ns: int
+    processor_ns: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The kernel's counters of one event: seen = filtered + sent + lost."""
+
+    seen: int = 0
+    filtered: int = 0
+    sent: int = 0
+    lost: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(own + others for own, others in zip(_row(self), _row(other), strict=True)))
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(*(own - others for own, others in zip(_row(self), _row(other), strict=True)))
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What etracee did during one run of a workload.
+
+    `delivered` are the events that were written. `not_run` counts how often the kernel left a
+    program out because another one ran on that processor. `tracer_ns` is etracee's own processor
+    time, until everything was written.
+    """
+
+    counts: Mapping[str, Counts]
+    delivered: int
+    alerts: int
+    not_run: int
+    tracer_ns: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """One workload, without etracee and right after that with it."""
+
+    without: Reading
+    traced: Reading
+    tracer: Traced
+
+
+@dataclass(frozen=True)
+class EventFigures:
+    """Events over all rounds. `expected` is what the workload made at least, by its own count.
+
+    The others count the whole host, since etracee watches all of it: what else ran meanwhile is
+    among them. `lost` includes `not_run`.
+    """
+
+    expected: int
+    seen: int
+    filtered: int
+    delivered: int
+    alerts: int
+    lost: int
+    not_run: int
+    by_name: Mapping[str, Counts]
+
+
+@dataclass(frozen=True)
+class WorkloadFigures:
+    """What a profile costs one workload.
+
+    `…_without` is one operation without etracee, `…_added` what etracee adds to it: the difference
+    between the two halves of each round. The processor time of the workload is what its own
+    processes took, the kernel's part included.
+    """
+
+    name: str
+    does: str
+    operations_per_round: int
+    wall_ns_per_operation_without: Spread
+    wall_ns_per_operation_added: Spread
+    processor_ns_per_operation_without: Spread
+    processor_ns_per_operation_added: Spread
+    events: EventFigures
+    tracer_processor_ns_per_delivered_event: Spread | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """One bench. Processors are None where nothing was pinned."""
+
+    profile: str
+    rules: tuple[str, ...]
+    watched: tuple[str, ...]
+    kernel: str
+    rounds: int
+    workload_cpu: int | None
+    tracer_cpu: int | None
+    tracer_start_to_attached_ms: Spread
+    tracer_memory_pss_kib: Spread
+    workloads: tuple[WorkloadFigures, ...]
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Return median, least and greatest of at least one value."""
+    return Spread(statistics.median(values), min(values), max(values))
+
+
+def summarize(
+    name: str, does: str, makes: Mapping[str, int], watched: Sequence[str], rounds: Sequence[Round]
+) -> WorkloadFigures:
+    """Return the figures of one workload; `makes` are the events of one operation."""
+    wall = [(per_operation(r.without)[0], per_operation(r.traced)[0]) for r in rounds]
+    processor = [(per_operation(r.without)[1], per_operation(r.traced)[1]) for r in rounds]
+    each = sum(number for event, number in makes.items() if event in watched)
+    return WorkloadFigures(
+        name=name,
+        does=does,
+        operations_per_round=rounds[0].traced.operations,
+        wall_ns_per_operation_without=spread_of([without for without, _ in wall]),
+        wall_ns_per_operation_added=spread_of([traced - without for without, traced in wall]),
+        processor_ns_per_operation_without=spread_of([without for without, _ in processor]),
+        processor_ns_per_operation_added=spread_of([traced - own for own, traced in processor]),
+        events=_sum_events(each, rounds),
+        tracer_processor_ns_per_delivered_event=_tracer_per_event(rounds),
+    )
+
+
+def per_operation(reading: Reading) -> tuple[float, float]:
+    """Return wall-clock and processor nanoseconds of one operation."""
+    return reading.wall_ns / reading.operations, reading.processor_ns / reading.operations
+
+
+def _sum_events(expected_each: int, rounds: Sequence[Round]) -> EventFigures:
+    by_name: dict[str, Counts] = {}
+    for one in rounds:
+        for name, counts in one.tracer.counts.items():
+            by_name[name] = by_name.get(name, Counts()) + counts
+    total = sum(by_name.values(), Counts())
+    not_run = sum(one.tracer.not_run for one in rounds)
+    return EventFigures(
+        expected=expected_each * sum(one.traced.operations for one in rounds),
+        seen=total.seen,
+        filtered=total.filtered,
+        delivered=sum(one.tracer.delivered for one in rounds),
+        alerts=sum(one.tracer.alerts for one in rounds),
+        lost=total.lost + not_run,
+        not_run=not_run,
+        by_name=by_name,
+    )
+
+
+def _tracer_per_event(rounds: Sequence[Round]) -> Spread | None:
+    """Return etracee's processor time for one delivered event; None if a round had too few."""
+    if min(one.tracer.delivered for one in rounds) < FEWEST_EVENTS:
+        return None
+    return spread_of([one.tracer.tracer_ns / one.tracer.delivered for one in rounds])
+
+
+def _row(counts: Counts) -> tuple[int, ...]:
+    return tuple(getattr(counts, field.name) for field in fields(Counts))

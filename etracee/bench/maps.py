@@ -1,0 +1,122 @@
+"""The maps of another process's program: its counters, its ring, whether it is enabled.
+
+They are found by name among the process's descriptors, and opened by their number, which needs
+root as loading them did. Reading them costs the traced program nothing and needs no event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import platform
+import re
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from etracee.bench.figures import Counts
+from etracee.kernel.bpf import Map
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
+_MAP_FD_BY_ID, _OBJ_INFO = 14, 15
+_NAMES = ("config", "counts", "events")
+"""What the program's maps are called (templates/bpf)."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class TracerMaps:
+    """The maps of a running monitor; close() what was opened."""
+
+    def __init__(self, descriptors: Mapping[str, int], events: Sequence[str]) -> None:
+        self._descriptors = descriptors
+        self._events = events
+        self._config = Map.of(descriptors["config"])
+        self._counts = Map.of(descriptors["counts"], per_cpu=True)
+        ring, page = descriptors["events"], mmap.PAGESIZE
+        self._consumer = mmap.mmap(ring, page, prot=mmap.PROT_READ)
+        self._producer = mmap.mmap(ring, page, prot=mmap.PROT_READ, offset=page)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Say whether the program lets events in: every hook is attached by then."""
+        _, enabled = struct.unpack_from("<II", self._config.lookup(bytes(4)) or bytes(8))
+        return bool(enabled)
+
+    @property
+    def produced(self) -> int:
+        """Return the bytes that the program has ever put into the ring."""
+        return memoryview(self._producer).cast("Q")[0]
+
+    @property
+    def consumed(self) -> int:
+        """Return the bytes that the monitor has ever taken from the ring."""
+        return memoryview(self._consumer).cast("Q")[0]
+
+    def read_counts(self) -> dict[str, Counts]:
+        """Return the counters by event, added up over the processors."""
+        totals = {}
+        for index, name in enumerate(self._events):
+            raw = self._counts.lookup(struct.pack("<I", index)) or b""
+            rows = (Counts(*row) for row in struct.iter_unpack("<4Q", raw))
+            totals[name] = sum(rows, Counts())
+        return totals
+
+    def close(self) -> None:
+        """Let go of the maps."""
+        self._consumer.close()
+        self._producer.close()
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+
+
+def find_maps(pid: int, events: Sequence[str]) -> TracerMaps | None:
+    """Return the maps that the process `pid` holds, or None while it does not hold all of them."""
+    found: dict[str, int] = {}
+    for text in _read_descriptors(pid):
+        number = re.search(r"^map_id:\s*(\d+)$", text, re.MULTILINE)
+        descriptor = _open_map(int(number[1])) if number else None
+        if descriptor is None:
+            continue
+        name = _name_of(descriptor)
+        if name in _NAMES and name not in found:
+            found[name] = descriptor
+        else:
+            os.close(descriptor)
+    if len(found) == len(_NAMES):
+        return TracerMaps(found, events)
+    for descriptor in found.values():
+        os.close(descriptor)
+    return None
+
+
+def count_not_run(pid: int) -> int:
+    """Return how often the kernel left out a program of `pid` because another one ran."""
+    pattern = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
+    found = (pattern.search(text) for text in _read_descriptors(pid))
+    return sum(int(match[1]) for match in found if match)
+
+
+def _read_descriptors(pid: int) -> Iterator[str]:
+    """Yield what the kernel says of each descriptor of a process."""
+    with contextlib.suppress(OSError):
+        for path in Path(f"/proc/{pid}/fdinfo").iterdir():
+            with contextlib.suppress(OSError):
+                yield path.read_text()
+
+
+def _open_map(number: int) -> int | None:
+    attr = ctypes.create_string_buffer(struct.pack("<III", number, 0, 0), 12)
+    descriptor = _libc.syscall(_SYSCALL, _MAP_FD_BY_ID, attr, len(attr))
+    return int(descriptor) if descriptor >= 0 else None
+
+
+def _name_of(descriptor: int) -> str:
+    """Return a map's name: `struct bpf_map_info`, 16 bytes after six numbers."""
+    info = ctypes.create_string_buffer(40)
+    attr = struct.pack("<IIQ", descriptor, len(info), ctypes.addressof(info))
+    if _libc.syscall(_SYSCALL, _OBJ_INFO, ctypes.create_string_buffer(attr, len(attr)), len(attr)):
+        return ""
+    return info.raw[24:].split(b"\0")[0].decode()

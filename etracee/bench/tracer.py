@@ -1,0 +1,187 @@
+"""`etracee run` as a child: started, known to be attached, observed, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from etracee.bench.figures import Counts, Traced
+from etracee.bench.load import environment
+from etracee.bench.maps import TracerMaps, count_not_run, find_maps
+from etracee.problems import ExitCode, Problem, ProblemsError
+
+_PATIENCE = 120.0
+"""Seconds after which what should have happened won't."""
+_LOOK = 0.005
+"""Seconds between looks at whether etracee is attached, or has caught up."""
+_QUIET, _QUIET_LOOKS = 0.02, 50
+"""Seconds over which a monitor with nothing to do uses little time, and how often to look."""
+_IDLE_SHARE = 0.1
+"""Share of a processor below which the monitor is taken to have nothing to do."""
+
+
+class TracerFailedError(Exception):
+    """etracee ended, or hangs; `said` is its stderr and `code` its exit code."""
+
+    def __init__(self, said: str, code: int) -> None:
+        self.said, self.code = said, code
+        super().__init__(f"etracee run ended with {code}")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is traced with; `watched` are the plan's events in their order."""
+
+    profile: str
+    rules: tuple[str, ...]
+    watched: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tracer:
+    """An etracee that runs, with every hook attached and enabled.
+
+    `start_ms` is the time from its launch until then.
+    """
+
+    process: subprocess.Popen[bytes]
+    maps: TracerMaps
+    output: IO[bytes]
+    start_ms: float
+
+    @property
+    def memory_kib(self) -> int:
+        """Return the memory of the process, shared pages counted by their share (PSS)."""
+        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+
+    def observe(self) -> Observation:
+        """Begin to observe; the figures are those from here to Observation.finish()."""
+        not_run = count_not_run(self.process.pid)
+        self.output.seek(0, os.SEEK_END)
+        return Observation(self, not_run, self.maps.read_counts(), self.processor_ns())
+
+    def processor_ns(self) -> int:
+        """Return the processor time of the process so far, all threads, exact to the ns.
+
+        The clock's number is what clock_getcpuclockid(3) makes of the process id.
+        """
+        return time.clock_gettime_ns(~self.process.pid << 3 | 2)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The state of a tracer before a workload."""
+
+    tracer: Tracer
+    not_run: int
+    counts: dict[str, Counts]
+    processor_ns: int
+    started: float = field(default_factory=time.monotonic)
+
+    def finish(self) -> Traced:
+        """Wait until etracee has written all that has happened, and return the figures."""
+        tracer = self.tracer
+        _catch_up(tracer)
+        spent = tracer.processor_ns() - self.processor_ns
+        counts = tracer.maps.read_counts()
+        lines = tracer.output.read().split(b"\n")[:-1]
+        alerts = sum(line.startswith(b'{"type":"alert"') for line in lines)
+        losses = sum(line.startswith(b'{"type":"lost"') for line in lines)
+        return Traced(
+            counts={name: counts[name] - self.counts[name] for name in counts},
+            delivered=len(lines) - alerts - losses,
+            alerts=alerts,
+            not_run=count_not_run(tracer.process.pid) - self.not_run,
+            tracer_ns=spent,
+        )
+
+
+@contextlib.contextmanager
+def start_tracer(order: Order) -> Iterator[Tracer]:
+    """Run etracee on the whole host, with its events as JSON to a file.
+
+    TracerFailedError when it ends by itself, or not well.
+    """
+    with tempfile.TemporaryDirectory(prefix="etracee-bench-") as name, contextlib.ExitStack() as on:
+        directory = Path(name)
+        output = on.enter_context((directory / "events.json").open("w+b"))
+        said = on.enter_context((directory / "stderr").open("w+b"))
+        launched = time.monotonic()
+        process = on.enter_context(_launch(order, directory, said))
+        try:
+            maps = _await_attached(process, order.watched, said)
+            on.callback(maps.close)
+            yield Tracer(process, maps, output, (time.monotonic() - launched) * 1e3)
+            _end(process, said)
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def _launch(order: Order, directory: Path, said: IO[bytes]) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "etracee", "run", "--profile", order.profile]
+    words += [word for rule in order.rules for word in ("--rules", rule)]
+    words += ["--output", str(directory / "events.json"), "--format", "json"]
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=said, env=environment())
+
+
+def _await_attached(
+    process: subprocess.Popen[bytes], watched: Sequence[str], said: IO[bytes]
+) -> TracerMaps:
+    """Return the monitor's maps when it has let events in, which it does when all is attached."""
+    end = time.monotonic() + _PATIENCE
+    maps: TracerMaps | None = None
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise TracerFailedError(_text(said), process.returncode or ExitCode.INTERNAL)
+        maps = maps or find_maps(process.pid, watched)
+        if maps and maps.is_enabled:
+            return maps
+        time.sleep(_LOOK)
+    raise TracerFailedError(f"{_text(said)}etracee run does not attach\n", ExitCode.INTERNAL)
+
+
+def _catch_up(tracer: Tracer) -> None:
+    """Wait until what is in the ring now has been taken from it, and written.
+
+    It is written when the monitor, which takes a batch and then writes it, has little to do.
+    """
+    target = tracer.maps.produced
+    end = time.monotonic() + _PATIENCE
+    while tracer.maps.consumed < target:
+        if time.monotonic() > end or tracer.process.poll() is not None:
+            problem = Problem(None, "etracee run does not take its events from the ring")
+            raise ProblemsError([problem], ExitCode.INTERNAL)
+        time.sleep(_LOOK)
+    for _ in range(_QUIET_LOOKS):
+        before = tracer.processor_ns()
+        time.sleep(_QUIET)
+        if tracer.processor_ns() - before < _QUIET * _IDLE_SHARE * 1e9:
+            return
+
+
+def _end(process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        code = process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise TracerFailedError(
+            f"{_text(said)}etracee run does not end\n", ExitCode.INTERNAL
+        ) from None
+    if code != 0:
+        raise TracerFailedError(_text(said), code)
+
+
+def _text(said: IO[bytes]) -> str:
+    said.seek(0)
+    return said.read().decode("utf-8", "replace")
