@@ -64,7 +64,10 @@ class WorkerLoad:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
         print(operations, file=stdin, flush=True)
-        wall, processor = stdout.readline().split()
+        line = stdout.readline()
+        if not line:  # it has said why on stderr
+            raise ProblemsError([Problem(None, f"cannot do {self.does}")], ExitCode.INTERNAL)
+        wall, processor = line.split()
         return Reading(operations, int(wall), int(processor))
 
 
@@ -80,7 +83,7 @@ class CommandLoad:
         self.name, self.does = "command", " ".join(words)
         self.makes: Mapping[str, int] = {}
         self.codes: set[int] = set()
-        self._program, self._words = program, words
+        self._program, self._words = program, list(words)
 
     def warm_up(self) -> None:
         """Run it once."""

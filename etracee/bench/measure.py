@@ -64,7 +64,6 @@ def _take_round(order: Order, loads: Sequence[Load], notes: _Notebook) -> list[R
     with start_tracer(order) as tracer:
         for load in loads:
             load.warm_up()
-            tracer.observe().finish()  # what warming up has made is written before it counts
             observation = tracer.observe()
             reading = load.run()
             traced.append((reading, observation.finish()))

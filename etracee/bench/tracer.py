@@ -65,8 +65,12 @@ class Tracer:
         return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
 
     def observe(self) -> Observation:
-        """Begin to observe; the figures are those from here to Observation.finish()."""
+        """Begin to observe; the figures are those from here to Observation.finish().
+
+        What has happened before, this look at /proc included, is written first.
+        """
         not_run = count_not_run(self.process.pid)
+        _catch_up(self)
         self.output.seek(0, os.SEEK_END)
         return Observation(self, not_run, self.maps.read_counts(), self.processor_ns())
 

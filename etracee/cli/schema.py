@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from etracee.profile.schema import SCHEMAS, schema_text
+from etracee.schema import SCHEMAS, schema_text
 
 
 @click.command()
