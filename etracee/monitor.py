@@ -80,6 +80,7 @@ class Monitor:
     limits: Limits
     command: Command | None = None
     delivered: int = 0
+    interrupted: bool = False
     _stopping: bool = False
     _lost: dict[str, int] = field(default_factory=dict)
 
@@ -129,11 +130,15 @@ class Monitor:
                 self._stop(os.read(signals, 64))
 
     def _stop(self, numbers: bytes) -> None:
-        """End on SIGINT and SIGTERM; another one ends at once, since the handlers are gone then."""
+        """End on SIGINT and SIGTERM, the command too.
+
+        A second signal ends the process at once, since it has no handler any more.
+        """
         asked = [number for number in numbers if number in _ENDING]
         if not asked:
             return
         self._stopping = True
+        self.interrupted = True
         for number in _ENDING:
             signal.signal(number, signal.SIG_DFL)
         if self.command:

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 FEWEST_EVENTS = 100
-"""Below this many delivered events in a round, etracee's processor time says nothing of one."""
+"""Below this many delivered events in a round, etracee's processor time says nothing of one.
+
+Nor does it where the workload made none: then all of them are the host's own.
+"""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,11 @@ class Round:
 class EventFigures:
     """Events over all rounds. `expected` is what the workload made at least, by its own count.
 
-    The others count the whole host, since etracee watches all of it: what else ran meanwhile is
-    among them. `lost` includes `not_run`.
+    It is None where nobody knows. The others count the whole host, since etracee watches all of
+    it: what else ran meanwhile is among them. `lost` includes `not_run`.
     """
 
-    expected: int
+    expected: int | None
     seen: int
     filtered: int
     delivered: int
@@ -129,12 +132,19 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 
 def summarize(
-    name: str, does: str, makes: Mapping[str, int], watched: Sequence[str], rounds: Sequence[Round]
+    name: str,
+    does: str,
+    makes: Mapping[str, int] | None,
+    watched: Sequence[str],
+    rounds: Sequence[Round],
 ) -> WorkloadFigures:
-    """Return the figures of one workload; `makes` are the events of one operation."""
+    """Return the figures of one workload; `makes` are the events of one operation, if known."""
     wall = [(per_operation(r.without)[0], per_operation(r.traced)[0]) for r in rounds]
     processor = [(per_operation(r.without)[1], per_operation(r.traced)[1]) for r in rounds]
-    each = sum(number for event, number in makes.items() if event in watched)
+    operations = sum(one.traced.operations for one in rounds)
+    expected = None
+    if makes is not None:
+        expected = operations * sum(makes[event] for event in makes if event in watched)
     return WorkloadFigures(
         name=name,
         does=does,
@@ -143,8 +153,8 @@ def summarize(
         wall_ns_per_operation_added=spread_of([traced - without for without, traced in wall]),
         processor_ns_per_operation_without=spread_of([without for without, _ in processor]),
         processor_ns_per_operation_added=spread_of([traced - own for own, traced in processor]),
-        events=_sum_events(each, rounds),
-        tracer_processor_ns_per_delivered_event=_tracer_per_event(rounds),
+        events=_sum_events(expected, rounds),
+        tracer_processor_ns_per_delivered_event=None if expected == 0 else _tracer_ns(rounds),
     )
 
 
@@ -153,7 +163,7 @@ def per_operation(reading: Reading) -> tuple[float, float]:
     return reading.wall_ns / reading.operations, reading.processor_ns / reading.operations
 
 
-def _sum_events(expected_each: int, rounds: Sequence[Round]) -> EventFigures:
+def _sum_events(expected: int | None, rounds: Sequence[Round]) -> EventFigures:
     by_name: dict[str, Counts] = {}
     for one in rounds:
         for name, counts in one.tracer.counts.items():
@@ -161,7 +171,7 @@ def _sum_events(expected_each: int, rounds: Sequence[Round]) -> EventFigures:
     total = sum(by_name.values(), Counts())
     not_run = sum(one.tracer.not_run for one in rounds)
     return EventFigures(
-        expected=expected_each * sum(one.traced.operations for one in rounds),
+        expected=expected,
         seen=total.seen,
         filtered=total.filtered,
         delivered=sum(one.tracer.delivered for one in rounds),
@@ -172,7 +182,7 @@ def _sum_events(expected_each: int, rounds: Sequence[Round]) -> EventFigures:
     )
 
 
-def _tracer_per_event(rounds: Sequence[Round]) -> Spread | None:
+def _tracer_ns(rounds: Sequence[Round]) -> Spread | None:
     """Return etracee's processor time for one delivered event; None if a round had too few."""
     if min(one.tracer.delivered for one in rounds) < FEWEST_EVENTS:
         return None

@@ -28,7 +28,7 @@ class Load(Protocol):
 
     name: str
     does: str
-    makes: Mapping[str, int]
+    makes: Mapping[str, int] | None
 
     def warm_up(self) -> None:
         """Do a little of it, unmeasured."""
@@ -41,7 +41,8 @@ class WorkerLoad:
     """A built-in workload, in a process of its own that lives as long as the bench."""
 
     def __init__(self, workload: Workload, process: subprocess.Popen[str]) -> None:
-        self.name, self.does, self.makes = workload.name, workload.does, workload.makes
+        self.name, self.does = workload.name, workload.does
+        self.makes: Mapping[str, int] | None = workload.makes
         self._process = process
         self._operations = self._calibrate()
 
@@ -81,7 +82,7 @@ class CommandLoad:
                 [Problem(None, f"{words[0]}: there is no such program")], ExitCode.NOT_FOUND
             )
         self.name, self.does = "command", " ".join(words)
-        self.makes: Mapping[str, int] = {}
+        self.makes: Mapping[str, int] | None = None
         self.codes: set[int] = set()
         self._program, self._words = program, list(words)
 

@@ -23,6 +23,9 @@ _HEADS = (
     ("etracee ns", "an event"),
 )
 
+_UNDISTURBED = 0.9
+"""Share of the time for which a workload must have its processor, for its times to be trusted."""
+
 
 def render_json(report: Report) -> str:
     """Return one object; the names of its keys carry the units."""
@@ -89,6 +92,23 @@ def _explain(report: Report) -> list[str]:
         f"etracee attached after {start.median:.0f} ms ({start.min:.0f} to {start.max:.0f}) "
         f"and takes {memory.median / 1024:.1f} MiB.",
         "Times are of one operation; events are those of all rounds and of the whole host.",
+        *_warn_of_others(report),
+    ]
+
+
+def _warn_of_others(report: Report) -> list[str]:
+    """Return a warning if others used the workload's processor, where it had one of its own."""
+    shares = [
+        figures.processor_ns_per_operation_without.median
+        / figures.wall_ns_per_operation_without.median
+        for figures in report.workloads
+        if report.workload_cpu is not None and figures.wall_ns_per_operation_without.median
+    ]
+    if not shares or min(shares) >= _UNDISTURBED:
+        return []
+    return [
+        f"The host was busy: a workload had its processor for {min(shares):.0%} of the time. "
+        "Measure again, or see processor_ns in --format json."
     ]
 
 

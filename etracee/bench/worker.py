@@ -20,10 +20,10 @@ def main() -> None:
     does, cpu = sys.argv[1], int(sys.argv[2])
     if cpu >= 0:
         os.sched_setaffinity(0, {cpu})
-    loop = find_workload(does).prepare()
-    for line in sys.stdin:
-        wall, processor = measure_loop(loop, int(line))
-        print(wall, processor, flush=True)
+    with find_workload(does).prepare() as loop:
+        for line in sys.stdin:
+            wall, processor = measure_loop(loop, int(line))
+            print(wall, processor, flush=True)
 
 
 def measure_loop(loop: Loop, times: int) -> tuple[int, int]:

@@ -15,8 +15,10 @@ import shutil
 import socket
 import tempfile
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat, starmap
 
 Loop = Callable[[int], None]
@@ -27,15 +29,15 @@ Loop = Callable[[int], None]
 class Workload:
     """A bounded loop. `makes` is what one operation makes at least: events by name.
 
-    `prepare` is called in the worker process and returns the loop; what the loop needs lives as
-    long as the loop does. `calls` names the system calls that must not be watched for it, where
+    `prepare` is entered in the worker process and yields the loop; what the loop needs goes when
+    it is left. `calls` names the system calls that must not be watched for it, where
     the workload stands for calls that no profile asked for.
     """
 
     name: str
     does: str
     makes: Mapping[str, int]
-    prepare: Callable[[], Loop]
+    prepare: Callable[[], AbstractContextManager[Loop]]
     calls: tuple[str, ...] = ()
 
 
@@ -54,53 +56,52 @@ def _exhaust(iterator: Iterable[object]) -> None:
     deque(iterator, maxlen=0)
 
 
-def _call_getppid() -> Loop:
-    return lambda times: _exhaust(starmap(os.getppid, repeat((), times)))
+@contextmanager
+def _call_getppid() -> Iterator[Loop]:
+    yield lambda times: _exhaust(starmap(os.getppid, repeat((), times)))
 
 
-def _call_getuid() -> Loop:
-    return lambda times: _exhaust(starmap(os.getuid, repeat((), times)))
+@contextmanager
+def _call_getuid() -> Iterator[Loop]:
+    yield lambda times: _exhaust(starmap(os.getuid, repeat((), times)))
 
 
-def _open_and_close() -> Loop:
-    file = tempfile.NamedTemporaryFile(prefix="etracee-bench-")  # noqa: SIM115 - the loop's own
-
-    def loop(times: int) -> None:
-        _exhaust(map(os.close, map(os.open, repeat(file.name, times), repeat(os.O_RDONLY))))
-
-    return loop
+@contextmanager
+def _open_and_close() -> Iterator[Loop]:
+    with tempfile.NamedTemporaryFile(prefix="etracee-bench-") as file:
+        opened = partial(os.open, file.name)
+        yield lambda times: _exhaust(map(os.close, map(opened, repeat(os.O_RDONLY, times))))
 
 
-def _fork_exec_and_exit() -> Loop:
+@contextmanager
+def _fork_exec_and_exit() -> Iterator[Loop]:
     program = shutil.which("true") or "/bin/true"
 
     def loop(times: int) -> None:
         for _ in repeat(None, times):
             os.waitpid(os.posix_spawn(program, ["true"], {}), 0)
 
-    return loop
+    yield loop
 
 
-def _connect() -> Loop:
+@contextmanager
+def _connect() -> Iterator[Loop]:
     """Be refused by a port that is bound but not listened to: no port stays in TIME_WAIT."""
-    bound, client = socket.socket(), socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    address = bound.getsockname()
-
-    def loop(times: int) -> None:
-        _exhaust(map(client.connect_ex, repeat(address, times)))
-        assert bound.fileno() >= 0  # it lives, and holds the port, as long as the loop
-
-    return loop
+    with socket.socket() as bound, socket.socket() as client:
+        bound.bind(("127.0.0.1", 0))
+        address = bound.getsockname()
+        yield lambda times: _exhaust(map(client.connect_ex, repeat(address, times)))
 
 
-def _kill() -> Loop:
+@contextmanager
+def _kill() -> Iterator[Loop]:
     own = os.getpid()
-    return lambda times: _exhaust(map(os.kill, repeat(own, times), repeat(0)))
+    yield lambda times: _exhaust(map(os.kill, repeat(own, times), repeat(0)))
 
 
-def _create_memfd() -> Loop:
-    return lambda times: _exhaust(map(os.close, map(os.memfd_create, repeat("bench", times))))
+@contextmanager
+def _create_memfd() -> Iterator[Loop]:
+    yield lambda times: _exhaust(map(os.close, map(os.memfd_create, repeat("bench", times))))
 
 
 WORKLOADS = (

@@ -80,5 +80,6 @@ def _range(option: str, word: str) -> str:
 
 
 def _quote(word: str) -> str:
-    raw = word.encode("utf-8", "surrogateescape")
-    return '"' + "".join(chr(b) if chr(b).isalnum() else f"\\x{b:02x}" for b in raw) + '"'
+    """Return the word as a quoted text, every byte of it escaped."""
+    escaped = "".join(f"\\x{byte:02x}" for byte in word.encode("utf-8", "surrogateescape"))
+    return f'"{escaped}"'

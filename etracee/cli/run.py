@@ -87,7 +87,8 @@ def command(
     monitor = Monitor(loaded, decoder, clock, engine, sinks, Limits(duration, count), process)
     summary = monitor.run()
     print(_describe(summary, process), file=sys.stderr, end="")
-    sys.exit(_exit_code(summary, engine, process, max_loss, fail_on_alert))
+    finished = None if monitor.interrupted else process
+    sys.exit(_exit_code(summary, engine, finished, max_loss, fail_on_alert))
 
 
 def _sink(output: str | None, form: str | None) -> Sink:

@@ -15,6 +15,7 @@ from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
 from etracee.plan import EventPlan, Hook, Plan
 from etracee.plan.values import operands_of, text_of
+from etracee.problems import Problem, ProblemsError
 from etracee.render.views import (
     NOTHING,
     CallView,
@@ -44,7 +45,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         tree=plan.tree,
         loads=C("typed" if plan.typed_loads else "helper"),
         counters=len(events) + 1,
-        scratch_words=max(_scratch_bytes(event) for event in plan.events) // 8,
+        scratch_words=_scratch_words(plan),
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
         events=events,
         exec_events=tuple(event for event in events if event.name in exec_names),
@@ -130,7 +131,7 @@ class _EventBuilder:
             length=c("(s32){length}", length=self.register(origin.index + 1)),
             mask=_ones(before),
             limit=slot.limit,
-            limit_mask=_ones(slot.limit + 1),
+            limit_mask=_ones(slot.limit),
         )
 
     def register(self, index: int) -> C:
@@ -209,16 +210,37 @@ def _ones(most: int) -> int:
     return (1 << most.bit_length()) - 1
 
 
+MOST_SCRATCH = 32 * 1024
+"""Bytes that a value of a per-CPU map may have: PCPU_MIN_UNIT_SIZE, include/linux/percpu.h."""
+
+
+def _scratch_words(plan: Plan) -> int:
+    sizes = {event.name: _scratch_bytes(event) for event in plan.events}
+    problems = [
+        Problem(
+            None,
+            f"the texts of {name} need {size} bytes together, of {MOST_SCRATCH} that there are",
+            "lower options.max_string or options.max_argv, or capture fewer of its fields",
+        )
+        for name, size in sizes.items()
+        if size > MOST_SCRATCH
+    ]
+    if problems:
+        raise ProblemsError(problems)
+    return max(sizes.values()) // 8
+
+
 def _scratch_bytes(event: EventPlan) -> int:
     """Return the bytes that a record may reach for while it is made and compared.
 
-    Masks stand for bounds there, so that each string is taken to begin as late as its mask allows,
-    and to be as long as its own; comparisons read up to as much again behind it.
+    To the verifier, masks are the bounds: a string may begin as late as the mask of what is before
+    it allows. A vector's string is written at most two masks behind its begin, and an end of a text
+    is compared, word by word, at most a mask and the text itself behind it.
     """
     reach = event.layout.size + _ones(event.layout.limit) + 1
     for slot in event.layout.variable:
         begin = event.layout.size + _ones(_bytes_before(event, slot))
-        reach = max(reach, begin + 3 * (_ones(slot.limit + 1) + 1) + 64)
+        reach = max(reach, begin + 2 * _ones(slot.limit) + 64)
     return -(-reach // 8) * 8
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -52,9 +53,9 @@ def receive(channel: socket.socket) -> Loaded | None:
     old = [*sent["maps"].values(), *sent["programs"], *sent["attached"]]
     new: list[int] = []
     while len(new) < len(old):
-        _, descriptors, _, _ = socket.recv_fds(
-            channel, 1, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-        )
+        _, descriptors, _, _ = socket.recv_fds(channel, 1, _MOST_DESCRIPTORS)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
         new += descriptors
     here = iter(new)
     return Loaded(

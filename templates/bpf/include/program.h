@@ -67,7 +67,7 @@ static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 lim
             *slot = used;
             return used;
         }
-        s64 result = bpf_probe_read_user_str(BOUNDED(to, used, mask), BOUND(room + 1, mask), (const void *)from);
+        s64 result = bpf_probe_read_user_str(BOUNDED(to, used, mask), BOUND(room, mask) + 1, (const void *)from);
         if (result < 0) {
             *slot = UNREADABLE;
             return 0;
