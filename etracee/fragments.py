@@ -66,7 +66,9 @@ def c_int(value: int) -> C:
         raise ValueError(f"{value} does not fit 64 bits")
     if value < -(1 << 31):
         return C(f"((s64)0x{value & 0xFFFFFFFFFFFFFFFF:x}ULL)")
-    return C(f"0x{value:x}ULL" if value >= 1 << 31 else f"{value}")
+    if value < 1 << 31:
+        return C(f"{value}")
+    return C(f"0x{value:x}{'LL' if value < 1 << 63 else 'ULL'}")
 
 
 def c_ident(name: str) -> C:

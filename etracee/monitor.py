@@ -81,6 +81,7 @@ class Monitor:
     command: Command | None = None
     delivered: int = 0
     interrupted: bool = False
+    failure: str | None = None
     _stopping: bool = False
     _lost: dict[str, int] = field(default_factory=dict)
 
@@ -98,7 +99,8 @@ class Monitor:
                 self._loop(signals)
                 self._detach()
                 self._drain()
-            except SinkClosedError:
+            except SinkClosedError as error:
+                self.failure = error.reason
                 self._detach()
             if self.command:
                 self.command.send_signal(signal.SIGTERM)

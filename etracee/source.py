@@ -42,6 +42,8 @@ class Document:
     places: dict[Path_, Place] = field(default_factory=dict, repr=False)
     keys: dict[Path_, Place] = field(default_factory=dict, repr=False)
     scalars: dict[Path_, Scalar] = field(default_factory=dict, repr=False)
+    flow_keys: set[Path_] = field(default_factory=set, repr=False)
+    """Keys that stand within braces, where a comma ends a value."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong although the data could be read: keys that stand twice."""
 
@@ -64,14 +66,19 @@ class Document:
         return lambda offset: _place_in(scalar, text, offset)
 
     def quoting_hint(self, path: Path_) -> str | None:
-        """Return the advice for a plain scalar that YAML itself may have cut or split."""
+        """Return the advice for a plain scalar that YAML itself may have cut or split.
+
+        A piece that was split off becomes a key without a value.
+        """
         scalar = self.scalars.get(path)
+        if scalar is None and path in self.flow_keys and self._at(path) == "None":
+            return _SPLIT
         if scalar is None or not scalar.plain:
             return None
         if scalar.comment_follows:
             return "YAML ends a plain value at ` #`: quote the expression, or write it behind >-"
         if scalar.in_flow:
-            return "YAML splits at commas within braces: quote the expression, or use >-"
+            return _SPLIT
         return None
 
     def _at(self, path: Path_) -> str:
@@ -79,6 +86,9 @@ class Document:
         for step in path:
             node = node[step]
         return str(node)
+
+
+_SPLIT = "YAML splits at commas within braces: quote the expression, or use >-"
 
 
 def read_document(path: Path) -> Document:
@@ -194,6 +204,8 @@ class _Reader:
                 hint = f"first at line {first.line}"
                 self.document.problems.append(Problem(self.place(key), message, hint))
             self.document.keys.setdefault(inner, self.place(key))
+            if self.flows:
+                self.document.flow_keys.add(inner)
             found[name] = self.node(next(self.events), inner)
         self.flows -= bool(event.flow_style)
         return found

@@ -71,6 +71,7 @@ def command(
     --max-loss events lost, 5 an alert of --fail-on-alert. With COMMAND: 126 or 127 if it cannot be
     run or found, else its own status, or 128 and its signal.
     """
+    sinks = [_sink(output, form)]
     order = Order(profile, rules, filters_from(pid, uid, gid, comm), split(events), bool(command))
     with tempfile.TemporaryDirectory(prefix="etracee-") as directory:
         try:
@@ -82,11 +83,13 @@ def command(
         clock = Clock()
         decoder = Decoder(import_decoder(Path(directory) / "decoder.py"), clock)
     engine = Engine(decoder.rules)
-    sinks = [_sink(output, form)]
     process = Command(command, stdout=None if output else 2) if command else None
     monitor = Monitor(loaded, decoder, clock, engine, sinks, Limits(duration, count), process)
     summary = monitor.run()
     print(_describe(summary, process), file=sys.stderr, end="")
+    if monitor.failure:
+        print(f"etracee: {monitor.failure}", file=sys.stderr)
+        sys.exit(ExitCode.INTERNAL)
     finished = None if monitor.interrupted else process
     sys.exit(_exit_code(summary, engine, finished, max_loss, fail_on_alert))
 

@@ -60,9 +60,13 @@ def scope_of(
 
 @dataclass
 class Report:
-    """Collects problems and warnings; `place` turns an offset into a place in a file."""
+    """Collects problems and warnings; `place` turns an offset into a place in a file.
+
+    `quoting` is the advice for a text that YAML may have cut or split.
+    """
 
     place: Callable[[int], Place | None]
+    quoting: str | None = None
     problems: list[Problem] = default(default_factory=list)
     warnings: list[Problem] = default(default_factory=list)
 
@@ -81,7 +85,8 @@ def check(text: str, scope: Scope, report: Report) -> Mapping[str, Tree]:
     try:
         written = parse(text)
     except ExpressionSyntaxError as problem:
-        report.problem(problem.at, problem.message, problem.hint)
+        quoting = report.quoting if problem.unexpected else None
+        report.problem(problem.at, problem.message, quoting or problem.hint)
         return dict.fromkeys(scope.events, NO)
     checker = _Checker(text, scope, report)
     trees = {event: checker.for_event(written, event) for event in scope.events}

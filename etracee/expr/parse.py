@@ -22,11 +22,16 @@ DEEPEST = 100
 
 @dataclass(frozen=True)
 class ExpressionSyntaxError(Exception):
-    """What is wrong with an expression, `at` an offset into its text."""
+    """What is wrong with an expression, `at` an offset into its text.
+
+    `unexpected` says that a word stood where it may not, or that the text ended: what happens when
+    YAML has cut or split it.
+    """
 
     message: str
     at: int
     hint: str | None = None
+    unexpected: bool = False
 
 
 def parse(text: str) -> Any:
@@ -160,10 +165,13 @@ def _explain(text: str, error: lark.exceptions.UnexpectedInput) -> ExpressionSyn
     expected = f", expected {', '.join(names)}" if names else ""
     token = getattr(error, "token", None)
     if token is not None and token.type == "$END":
-        return ExpressionSyntaxError(f"the expression ends too early{expected}", len(text))
+        return ExpressionSyntaxError(
+            f"the expression ends too early{expected}", len(text), unexpected=True
+        )
     at = error.pos_in_stream or 0
     found = _found(text, at)
-    return ExpressionSyntaxError(f"unexpected {found!r}{expected}", at, _hint(found, names))
+    message = f"unexpected {found!r}{expected}"
+    return ExpressionSyntaxError(message, at, _hint(found, names), unexpected=True)
 
 
 def _hint(found: str, expected: list[str]) -> str | None:

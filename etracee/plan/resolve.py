@@ -12,7 +12,7 @@ from etracee.expr.tree import YES, Tree, both
 from etracee.plan.model import Request, RulePlan
 from etracee.problems import Place, Problem, ProblemsError, did_you_mean
 from etracee.profile import Options, Profile
-from etracee.profile.model import Located
+from etracee.profile.model import Located, NamedList
 from etracee.rules import Rule
 from etracee.rules.output import Piece, parse_output
 
@@ -50,11 +50,8 @@ class _Findings:
     def check(self, text: Located, scope: Scope, option: str | None = None) -> Mapping[str, Tree]:
         report = _report_for(text)
         trees = check(text.text, scope, report)
-        hint = text.document.quoting_hint(text.path) if text.document else None
         named = f"{option}: " if option else ""
-        self.problems += (
-            Problem(p.where, named + p.message, hint or p.hint) for p in report.problems
-        )
+        self.problems += (Problem(p.where, named + p.message, p.hint) for p in report.problems)
         self.warnings += report.warnings
         return trees
 
@@ -83,7 +80,7 @@ class _Resolver:
 
     def resolve(self, rules: tuple[Rule, ...]) -> Resolved:
         context = self.context()
-        lists = self.lists(self.profile.lists, ())
+        lists = self.lists(self.profile.lists)
         watched = self.watched()
         rule_plans = tuple(self.rule(rule) for rule in rules)
         ruled = [name for rule in rule_plans for name in rule.conditions]
@@ -134,13 +131,12 @@ class _Resolver:
                 self.findings.problems.append(Problem(None, message, hint))
         return [name for name in names if not self.request.events or name in self.request.events]
 
-    def lists(
-        self, own: Mapping[str, tuple[str, ...]], where: tuple[Located, ...]
-    ) -> dict[str, tuple[str, ...]]:
+    def lists(self, own: Mapping[str, NamedList]) -> dict[str, tuple[str, ...]]:
+        """Return the words of all lists, the catalog's families among them."""
         for name in own.keys() & self.families.keys():
             message = f"the list {name!r} has the name of a family of events"
-            self.findings.problems.append(Problem(_place(*where[:1]) if where else None, message))
-        return {**self.families, **own}
+            self.findings.problems.append(Problem(_key_place(own[name].name), message))
+        return {**self.families, **{name: named.words for name, named in own.items()}}
 
     def keep(
         self, types: list[EventType], watched: list[str], lists: dict[str, tuple[str, ...]]
@@ -179,7 +175,7 @@ class _Resolver:
 
     def rule(self, rule: Rule) -> RulePlan:
         types = self.rule_events(rule)
-        lists = self.lists({**self.profile.lists, **rule.lists}, (rule.id,))
+        lists = self.lists({**self.profile.lists, **rule.lists})
         scope = scope_of(types, self.catalog.context, lists)
         conditions = self.findings.check(rule.condition, scope) if types else {}
         output = self.output(rule, scope)
@@ -223,7 +219,9 @@ ENVELOPE = {"type", "timestamp", "human_time", "syscall_id"}
 
 def _report_for(text: Located) -> Report:
     document = text.document
-    return Report(document.offset_place(text.path) if document else lambda _: None)
+    if document is None:
+        return Report(lambda _: None)
+    return Report(document.offset_place(text.path), document.quoting_hint(text.path))
 
 
 def _place(text: Located) -> Place | None:

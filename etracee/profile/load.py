@@ -11,11 +11,13 @@ from etracee.problems import Place, wrong
 from etracee.profile.model import (
     DEFAULT_CONTEXT,
     Located,
+    NamedList,
     Options,
     Profile,
     WatchedEvent,
     WrittenEvent,
     WrittenProfile,
+    named_lists,
 )
 from etracee.profile.validate import validate
 from etracee.resources import find_file
@@ -79,7 +81,7 @@ class _Merged:
         self.events: dict[str, WatchedEvent] = {}
         self.filter: Located | None = None
         self.context: tuple[Located, ...] = tuple(Located(name) for name in DEFAULT_CONTEXT)
-        self.lists: dict[str, tuple[str, ...]] = {}
+        self.lists: dict[str, NamedList] = {}
         self.rules: dict[str, Located] = {}
         self.options: dict[str, Any] = {}
 
@@ -91,7 +93,7 @@ class _Merged:
             self.filter = Located(written.filter, document, ("filter",))
         if written.context is not None:
             self.context = _located(document, ("context",), written.context)
-        self.lists |= {name: tuple(words) for name, words in written.lists.items()}
+        self.lists |= named_lists(document, written.lists)
         for index, rule in enumerate(written.rules):
             self.rules.setdefault(rule, Located(rule, document, ("rules", index)))
         self.options |= written.options.model_dump(exclude_none=True)

@@ -121,6 +121,22 @@ class Located:
 
 
 @dataclass(frozen=True)
+class NamedList:
+    """A list for $NAME, its name as it was written."""
+
+    name: Located
+    words: tuple[str, ...]
+
+
+def named_lists(document: Document, written: Mapping[str, list[str]]) -> dict[str, NamedList]:
+    """Return the lists of a file, each with the place of its name."""
+    return {
+        name: NamedList(Located(name, document, ("lists", name)), tuple(words))
+        for name, words in written.items()
+    }
+
+
+@dataclass(frozen=True)
 class WatchedEvent:
     """An event that the profile names; `fields` None means the catalog's default."""
 
@@ -149,7 +165,7 @@ class Profile:
     filters: tuple[Located, ...]
     context: tuple[Located, ...]
     events: Mapping[str, WatchedEvent]
-    lists: Mapping[str, tuple[str, ...]]
+    lists: Mapping[str, NamedList]
     rules: tuple[Located, ...]
     options: Options
     files: tuple[str, ...]

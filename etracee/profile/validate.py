@@ -32,7 +32,7 @@ def validate(document: Document, model: type[Model]) -> Model:
 def _problems(document: Document, model: type[BaseModel], error: ValidationError) -> list[Problem]:
     found: dict[Path_, Problem] = {}
     for detail in error.errors(include_url=False):
-        path = _real_path(document.data, detail["loc"])
+        path = _real_path(document.data, detail["loc"], missing=detail["type"] == "missing")
         if detail["type"] == "literal_error" and isinstance(_at(document.data, path), dict):
             continue  # the other half of a union says what is wrong inside the mapping
         found.setdefault(path, _problem(document, model, detail, path))
@@ -88,17 +88,19 @@ def _shorten(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _real_path(data: Any, location: tuple[str | int, ...]) -> Path_:
-    """Drop what pydantic adds to a location: the names of a union's halves, and `[key]`."""
+def _real_path(data: Any, location: tuple[str | int, ...], *, missing: bool) -> Path_:
+    """Drop what pydantic adds to a location: the names of a union's halves, and `[key]`.
+
+    The last step of a `missing` key leads nowhere yet.
+    """
     path: list[str | int] = []
     for step in location:
-        if isinstance(data, dict) and (step in data or step == location[-1]) and step != "[key]":
-            path.append(step)
-            data = data.get(step)
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+        is_key = isinstance(data, dict) and step in data
+        is_index = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        if is_key or is_index:
             path.append(step)
             data = data[step]
-    return tuple(path)
+    return (*path, location[-1]) if missing else tuple(path)
 
 
 def _at(data: Any, path: Path_) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from etracee.problems import Problem, ProblemsError
-from etracee.profile.model import Located
+from etracee.profile.model import Located, NamedList, named_lists
 from etracee.profile.validate import validate
 from etracee.resources import find_file
 from etracee.rules.model import Rule, RuleTest, WrittenRule, WrittenRules
@@ -41,7 +41,7 @@ def _find(name: Located) -> Path:
 def _add_file(path: Path, rules: dict[str, Rule]) -> None:
     document = read_document(path)
     written = validate(document, WrittenRules)
-    lists = {name: tuple(words) for name, words in written.lists.items()}
+    lists = named_lists(document, written.lists)
     problems = []
     for index, entry in enumerate(written.rules):
         rule = _rule(document, ("rules", index), entry, lists)
@@ -53,9 +53,7 @@ def _add_file(path: Path, rules: dict[str, Rule]) -> None:
         raise ProblemsError(problems)
 
 
-def _rule(
-    document: Document, path: Path_, entry: WrittenRule, lists: dict[str, tuple[str, ...]]
-) -> Rule:
+def _rule(document: Document, path: Path_, entry: WrittenRule, lists: dict[str, NamedList]) -> Rule:
     events = (Located(n, document, (*path, "events", i)) for i, n in enumerate(entry.events))
     output = entry.output
     message = (

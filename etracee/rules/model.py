@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from etracee.profile.model import Expression, Located, Name, Text, Written
+from etracee.profile.model import Expression, Located, Name, NamedList, Text, Written
 
 LEVELS = ("informational", "low", "medium", "high", "critical")
 """From harmless to grave, as in Sigma."""
@@ -77,4 +77,4 @@ class Rule:
     condition: Located
     output: Located
     tests: tuple[RuleTest, ...]
-    lists: dict[str, tuple[str, ...]]
+    lists: dict[str, NamedList]

@@ -7,6 +7,7 @@ that stays gets descriptors and the path of the generated decoder.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -57,6 +58,7 @@ def compile_and_load(order: Order, directory: Path) -> Loaded:
 def _compile_and_exit(order: Order, directory: Path, channel: socket.socket) -> None:
     """Run in the child: os._exit() leaves the programs attached, where BCC's clean-up would not."""
     code = ExitCode.INTERNAL
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         send(channel, _compile(order, directory))
         code = ExitCode.OK

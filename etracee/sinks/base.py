@@ -9,14 +9,18 @@ from etracee.event import Item
 
 
 class SinkClosedError(Exception):
-    """Nobody reads what the sink writes any more."""
+    """The sink takes no more; `reason` says why, None where nobody reads it any more."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class Sink:
     """Takes items in the order of their time, in batches."""
 
     def write(self, items: Sequence[Item]) -> None:
-        """Deliver `items` at once: SinkClosedError when nobody reads, OSError when it can't."""
+        """Deliver `items` at once; SinkClosedError when that can't be done any more."""
         raise NotImplementedError
 
 
@@ -38,3 +42,5 @@ class DescriptorSink(Sink):
                 data = data[os.write(self._descriptor, data) :]
         except BrokenPipeError:
             raise SinkClosedError from None
+        except OSError as error:
+            raise SinkClosedError(f"cannot write events: {error.strerror}") from None
