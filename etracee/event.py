@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import msgspec
 
@@ -70,7 +71,12 @@ class EventLayout:
 
 
 class Event(msgspec.Struct):
-    """Base of the event classes that the generated decoder defines, one for each event type."""
+    """Base of the event classes that the generated decoder defines, one for each event type.
+
+    `texts` names the keys whose values are texts of the traced program, not words of ours.
+    """
+
+    texts: ClassVar[tuple[str, ...]] = ()
 
 
 class Alert(msgspec.Struct, tag_field="type", tag="alert"):

@@ -109,7 +109,7 @@ class _Builder(lark.Transformer[Any, Any]):
         return Word(str(parts[0]), parts[0].start_pos)
 
     def quoted(self, parts: list[Any]) -> Word:
-        return Word(_unescape(parts[0][1:-1], parts[0].start_pos), parts[0].start_pos)
+        return Word(_unescape(parts[0][1:-1], parts[0].start_pos + 1), parts[0].start_pos)
 
     def reference(self, parts: list[Any]) -> Word:
         return Word(parts[0][1:], parts[0].start_pos, reference=True)

@@ -74,6 +74,7 @@ class DecoderEvent:
     rule_arguments: Py
     only_rules: bool
     texts: tuple[Named, ...]
+    text_names: Py
     shown: tuple[Py, ...]
     fired: Py
 
@@ -130,6 +131,7 @@ def _may_be_cut(field: Field) -> bool:
     return field.type.storage.variable
 
 
+_TEXTUAL = (Kind.TEXT, Kind.TEXTS)
 _HEADER = {"event": Py("_"), "time": Py("time")}
 
 
@@ -158,6 +160,7 @@ class _EventView:
             ),
             only_rules=not self.event.delivered,
             texts=tuple(self.texts()),
+            text_names=py_literal(tuple(f.name for f in self.event.shown if f.kind in _TEXTUAL)),
             shown=tuple(self.shown(key) for key in keys),
             fired=Py("fired" if rules else "()"),
         )
@@ -250,7 +253,7 @@ class _EventView:
         if key in envelope:
             return envelope[key]
         field = next(field for field in self.event.shown if field.name == key)
-        if field.kind in (Kind.TEXT, Kind.TEXTS):
+        if field.kind in _TEXTUAL:
             return py("shown_{name}", name=py_variable(key))
         return self.shown_value(field)
 

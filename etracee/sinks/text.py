@@ -40,13 +40,13 @@ def _line(item: Item) -> str:
         return f"{_time(item.human_time)} ALERT {item.level} {item.rule}: {printable(item.message)}"
     if isinstance(item, Loss):
         return f"LOST {item.count} {item.event} events"
-    return _event(msgspec.structs.asdict(item))
+    return _event(msgspec.structs.asdict(item), item.texts)
 
 
-def _event(event: dict[str, Any]) -> str:
+def _event(event: dict[str, Any], texts: tuple[str, ...]) -> str:
     who = f"{_bare(event.get('comm', '?'))}[{event.get('pid', event['tid'])}]"
     own = (key for key in event if key not in _HEAD and key not in _CONTEXT)
-    shown = ", ".join(f"{key}={_value(event[key])}" for key in own)
+    shown = ", ".join(f"{key}={_value(event[key], quote=key in texts)}" for key in own)
     context = " ".join(f"{key}={event[key]}" for key in _CONTEXT if key in event)
     result = _result(event["ret"]) if "ret" in event else ""
     cut = f" (cut: {', '.join(event['truncated'])})" if event["truncated"] else ""
@@ -62,22 +62,17 @@ def _bare(value: object) -> str:
     return printable(str(value))
 
 
-def _value(value: object) -> str:
+def _value(value: object, *, quote: bool) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
-    return str(value) if not isinstance(value, str) or _is_word(value) else _quoted(value)
+        return f"[{', '.join(_value(element, quote=quote) for element in value)}]"
+    return _quoted(str(value)) if quote else printable(str(value))
 
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{printable(escaped)}"'
-
-
-def _is_word(text: str) -> bool:
-    """Names of flags and numbers need no quotes; names of files get them."""
-    return bool(text) and all(char.isupper() or char.isdigit() or char in "_|x" for char in text)
 
 
 def _result(ret: int) -> str:

@@ -8,7 +8,7 @@
 #define LOAD(type, base, offset)                                                            \
     ({                                                                                      \
         type read_ = 0;                                                                     \
-        bpf_probe_read_kernel(&read_, sizeof(read_), (const char *)(base) + (offset));      \
+        read_kernel(&read_, sizeof(read_), (const char *)(base) + (offset));      \
         read_;                                                                              \
     })
 #define POINTER(base, offset) ((const void *)LOAD(u64, base, offset))

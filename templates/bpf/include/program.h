@@ -6,6 +6,16 @@
 #include <linux/types.h>
 #include "values.h"
 
+/*
+ * By number, and by names that BCC does not know (include/uapi/linux/bpf.h): it rewrites calls of
+ * the helpers' own names, and for each it looks through the symbols of the whole kernel, which takes
+ * longer than all the rest of the compilation.
+ */
+static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
+static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+static long (*read_user_text)(void *to, u32 size, const void *from) = (void *)114;
+static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)115;
+
 /* The formats of syscalls:sys_enter_* and sys_exit_*: events/syscalls/.../format in tracefs. */
 struct call_entry {
     u64 common;
@@ -39,12 +49,12 @@ static __always_inline u32 fill_slot(u16 *slot, s64 result, u32 limit)
 
 static __always_inline u32 read_string(char *to, u64 from, u16 *slot, u32 limit)
 {
-    return fill_slot(slot, bpf_probe_read_user_str(to, limit + 2, (const void *)from), limit);
+    return fill_slot(slot, read_user_text(to, limit + 2, (const void *)from), limit);
 }
 
 static __always_inline u32 read_kernel_string(char *to, const void *from, u16 *slot, u32 limit)
 {
-    return fill_slot(slot, bpf_probe_read_kernel_str(to, limit + 2, from), limit);
+    return fill_slot(slot, read_kernel_text(to, limit + 2, from), limit);
 }
 
 /*
@@ -59,7 +69,7 @@ static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 lim
         u64 from = 0;
         u32 room = limit - used;
 
-        if (bpf_probe_read_user(&from, sizeof(from), (const void *)(vector + i * sizeof(from)))) {
+        if (read_user(&from, sizeof(from), (const void *)(vector + i * sizeof(from)))) {
             *slot = UNREADABLE;
             return 0;
         }
@@ -67,7 +77,7 @@ static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 lim
             *slot = used;
             return used;
         }
-        s64 result = bpf_probe_read_user_str(BOUNDED(to, used, mask), BOUND(room, mask) + 1, (const void *)from);
+        s64 result = read_user_text(BOUNDED(to, used, mask), BOUND(room, mask) + 1, (const void *)from);
         if (result < 0) {
             *slot = UNREADABLE;
             return 0;
@@ -88,7 +98,7 @@ static __always_inline u32 read_image_strings(char *to, u64 start, u64 end, u16 
     u64 length = end - start;
     u32 size = length > limit ? limit : length;
 
-    if (bpf_probe_read_user(to, BOUND(size, mask), (const void *)start)) {
+    if (read_user(to, BOUND(size, mask), (const void *)start)) {
         *slot = UNREADABLE;
         return 0;
     }
@@ -101,7 +111,7 @@ static __always_inline u32 read_sockaddr(char *to, u64 from, s32 length, u16 *sl
 {
     u32 size = length < 0 ? 0 : length > 128 ? 128 : length;
 
-    if (bpf_probe_read_user(to, BOUND(size, 255), (const void *)from)) {
+    if (read_user(to, BOUND(size, 255), (const void *)from)) {
         *slot = UNREADABLE;
         return 0;
     }

@@ -15,7 +15,7 @@
 #define READ(type, base, offset)                                                            \
     ({                                                                                      \
         type read_ = 0;                                                                     \
-        bpf_probe_read_kernel(&read_, sizeof(read_), (const char *)(base) + (offset));      \
+        read_kernel(&read_, sizeof(read_), (const char *)(base) + (offset));      \
         read_;                                                                              \
     })
 

@@ -1,0 +1,164 @@
+"""The passes: what is captured, where it lies, which side decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import hostc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etracee.catalog import load_catalog
+from etracee.expr.tree import YES, Tree, leaves
+from etracee.plan import EventPlan, Plan, Request, attach_by, make_plan
+from etracee.problems import ProblemsError
+from etracee.source_set import load_source_set
+
+CATALOG = load_catalog("x86_64")
+
+
+def plan(directory: Path, events: object, *rules: Mapping[str, object], **more: object) -> Plan:
+    return hostc.plan_of(directory, {"events": events, **more}, *rules)
+
+
+def only(directory: Path, event: str, about: object, **more: object) -> EventPlan:
+    (found,) = plan(directory, {event: about}, **more).events
+    return found
+
+
+def texts_of(tree: Tree) -> set[str]:
+    return {leaf.text for leaf in leaves(tree) if hasattr(leaf, "text")}
+
+
+def test_only_what_somebody_reads_is_captured(tmp_path: Path) -> None:
+    event = only(tmp_path, "openat", {"fields": ["flags"], "filter": "mode = 0644"}, context=[])
+    assert {field.name for field in event.captures} == {"flags", "mode", "tid", "ret"}
+    assert [field.name for field in event.shown] == ["tid", "ret", "flags"]
+
+
+def test_numbers_are_decided_before_strings_are_read(tmp_path: Path) -> None:
+    text = "filename startswith /etc and uid = 0 and argv contains x"
+    event = only(tmp_path, "execve", {"filter": text})
+    assert texts_of(event.early_test) == {"uid = 0"}
+    assert texts_of(event.late_test) == {"filename startswith /etc"}
+    assert [field.name for field in event.captures[: event.late]] == ["uid", "filename"]
+    assert texts_of(event.keep) == {"filename startswith /etc", "uid = 0", "argv contains x"}
+
+
+def test_kernel_decides_alone_where_it_can(tmp_path: Path) -> None:
+    assert only(tmp_path, "openat", {"filter": "uid = 0 and filename endswith .so"}).keep == YES
+
+
+def test_filter_that_no_kernel_takes_leaves_all_to_python(tmp_path: Path) -> None:
+    event = only(tmp_path, "openat", {"filter": "uid = 0 or filename matches x"})
+    assert (event.early_test, event.late_test) == (YES, YES)
+    assert event.keep != YES
+
+
+def test_capture_widens_to_the_longest_constant(tmp_path: Path) -> None:
+    short = only(tmp_path, "openat", {"filter": "filename = x"}, options={"max_string": 16})
+    wide = only(tmp_path, "openat", {"filter": f"filename = {'x' * 500}"})
+    assert short.layout.slot("filename").limit == 16
+    assert wide.layout.slot("filename").limit > 500
+
+
+def test_rules_bring_their_own_needs(tmp_path: Path) -> None:
+    rule = {
+        "id": "r",
+        "title": "Rule",
+        "events": ["$chmod"],
+        "condition": "mode has 04000",
+        "output": "{comm} {filename}",
+    }
+    found = plan(tmp_path, {"exit": {}}, rule)
+    delivered = {event.name: event.delivered for event in found.events}
+    assert delivered == {"exit": True, **dict.fromkeys(CATALOG.families["chmod"], False)}
+    chmod = next(event for event in found.events if event.name == "chmod")
+    assert texts_of(chmod.late_test) | texts_of(chmod.early_test) == {"mode has 04000"}
+    assert {"mode", "comm"} <= {field.name for field in chmod.captures}
+
+
+def test_profile_filters_bound_the_rules(tmp_path: Path) -> None:
+    rule = {"id": "r", "title": "R", "events": ["setuid"], "condition": "new_uid = 0"}
+    found = plan(tmp_path, {"exit": {}}, rule, filter="uid >= 1000")
+    setuid = next(event for event in found.events if event.name == "setuid")
+    assert texts_of(setuid.early_test) == {"uid >= 1000", "new_uid = 0"}
+
+
+def test_type_is_decided_at_compile_time(tmp_path: Path) -> None:
+    found = plan(
+        tmp_path, {"open": {}, "openat": {}, "exit": {}}, filter="type in $open or uid = 0"
+    )
+    assert {e.name: e.early_test == YES for e in found.events} == {
+        "open": True,
+        "openat": True,
+        "exit": False,
+    }
+
+
+def test_field_that_only_some_events_have_is_a_warning(tmp_path: Path) -> None:
+    found = plan(tmp_path, {"connect": {}, "exit": {}}, filter="port = 22")
+    assert [str(w).rpartition(": ")[0].partition(": ")[2] for w in found.warnings] == [
+        "exit lack port"
+    ]
+
+
+def test_constant_longer_than_its_array_is_a_warning(tmp_path: Path) -> None:
+    found = plan(tmp_path, {"exit": {}}, filter="comm = a-name-of-17-byte")
+    (warning,) = found.warnings
+    assert "this is never true" in warning.message
+    assert warning.where is not None
+
+
+def test_command_line_only_narrows(tmp_path: Path) -> None:
+    file = hostc.write_yaml(
+        tmp_path / "p.yaml",
+        {"name": "p", "events": {"setuid": {"filter": "uid = 0"}, "exit": {}}},
+    )
+    source = load_source_set(str(file), (), "x86_64")
+    request = Request(filters=(("--pid", "pid in (1)"),), events=("setuid",))
+    found = make_plan(source.profile, (), request, source.catalog)
+    (event,) = found.events
+    assert texts_of(event.early_test) == {"uid = 0", "pid in (1)"}
+    with pytest.raises(ProblemsError) as caught:
+        make_plan(source.profile, (), Request(events=("setuidd",)), source.catalog)
+    assert str(caught.value) == (
+        "--event: the profile has no event 'setuidd' (did you mean 'setuid'?)"
+    )
+
+
+@given(st.sets(st.sampled_from(sorted(CATALOG.events)), min_size=1), st.data())
+def test_layout_is_packed_and_aligned(
+    tmp_path_factory: pytest.TempPathFactory, names: set[str], data: st.DataObject
+) -> None:
+    """Slots neither overlap nor straddle their alignment; the fixed part is whole words."""
+    context = data.draw(st.sets(st.sampled_from(sorted(CATALOG.context))))
+    found = plan(
+        tmp_path_factory.mktemp("layout"), {name: {} for name in names}, context=sorted(context)
+    )
+    for index, event in enumerate(found.events):
+        layout = event.layout
+        assert layout.index == index
+        assert layout.size % 8 == 0
+        end = 0
+        for slot in sorted(layout.slots, key=lambda slot: slot.offset):
+            assert slot.offset >= end
+            assert slot.offset % (8 if slot.storage.array else slot.size) == 0
+            assert (slot.limit > 0) == slot.storage.variable
+            end = slot.offset + slot.size
+        assert 0 <= layout.size - end < 8
+        assert [slot.name for slot in layout.slots][:2] == ["time", "event"]
+        assert layout.limit == layout.size + sum(slot.limit for slot in layout.variable)
+
+
+def test_hooks_are_those_of_the_events(tmp_path: Path) -> None:
+    found = plan(tmp_path, {"openat": {}, "unlink": {}, "exit": {}})
+    assert {hook.name for hook in found.hooks} == {
+        "syscalls:sys_exit_openat",
+        "syscalls:sys_exit_unlink",
+        "sched_process_exit",
+    }
+    raw = attach_by(found, "raw_tracepoint", typed_loads=True)
+    assert {hook.name for hook in raw.hooks} == {"sys_exit", "sched_process_exit"}

@@ -1,0 +1,68 @@
+"""Templates take fragments only; one small program is shown in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hostc
+import jinja2
+import pytest
+
+from etracee.fragments import C
+from etracee.render import render_program
+from etracee.render.environment import environment
+
+
+@pytest.mark.parametrize("value", ["plain", None, True, 1.5, b"x", ["x"]])
+def test_plain_values_are_refused(value: object) -> None:
+    template = environment().from_string("{{ value }}")
+    with pytest.raises(TypeError):
+        template.render(value=value)
+
+
+def test_fragments_and_numbers_are_taken() -> None:
+    template = environment().from_string("{{ a }} {{ b }}")
+    assert template.render(a=C("x"), b=7) == "x 7"
+
+
+def test_joining_a_fragment_with_text_makes_it_plain() -> None:
+    template = environment().from_string("{{ a ~ ';' }}")
+    with pytest.raises(TypeError):
+        template.render(a=C("x"))
+
+
+def test_unknown_names_are_errors() -> None:
+    with pytest.raises((jinja2.UndefinedError, TypeError)):
+        environment().from_string("{{ nothing }}").render()
+
+
+def test_record_and_filter_of_a_small_profile(tmp_path: Path) -> None:
+    """What a reviewer reads first."""
+    filters = "comm = sh and target_pid > 1"
+    profile = {
+        "context": ["comm"],
+        "events": {"kill": {"fields": ["target_pid"], "filter": filters}},
+    }
+    c = render_program(hostc.plan_of(tmp_path, profile)).c
+    assert (
+        """\
+struct record_kill {
+    u64 time;
+    u32 event;
+    char comm[16] __attribute__((aligned(8)));
+    s64 ret;
+    u32 tid;
+    s32 target_pid;
+    char tail[]"""
+        in c
+    )
+    assert (
+        """\
+static __always_inline int kill_is_wanted_early(const struct record_kill *r)
+{
+
+    return ((/* 'sh' */ (WORD(r->comm, 0) & 16777215) == 26739)
+        && (s64)r->target_pid > 1);
+}"""
+        in c
+    )
