@@ -14,8 +14,8 @@ class Clock:
 
     def __init__(self) -> None:
         self.offset = 0
-        self._second = -1
-        self._text = ""
+        self._second = self._milliseconds = -1
+        self._until_second = self._text = ""
         self.adjust()
 
     def adjust(self) -> None:
@@ -30,8 +30,12 @@ class Clock:
 
     def human(self, wall: int) -> str:
         """Return local time with milliseconds: 2023-12-21 10:30:56.789."""
-        second, rest = divmod(wall, 1_000_000_000)
-        if second != self._second:
-            self._second = second
-            self._text = time.strftime("%Y-%m-%d %H:%M:%S.", time.localtime(second))
-        return f"{self._text}{rest // 1_000_000:03d}"
+        milliseconds = wall // 1_000_000
+        if milliseconds != self._milliseconds:
+            self._milliseconds = milliseconds
+            second, rest = divmod(milliseconds, 1000)
+            if second != self._second:
+                self._second = second
+                self._until_second = time.strftime("%Y-%m-%d %H:%M:%S.", time.localtime(second))
+            self._text = f"{self._until_second}{rest:03d}"
+        return self._text

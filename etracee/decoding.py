@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
@@ -25,16 +24,18 @@ def import_decoder(path: Path) -> ModuleType:
 
 
 class Decoder:
-    """Turns records into events, by the functions of a generated module."""
+    """Turns records into events, by the functions of a generated module.
+
+    The counts are by index of the event: records received, those that Python's part of the
+    filters rejected, and events of which a value was cut.
+    """
 
     def __init__(self, module: ModuleType, clock: Clock) -> None:
         self.names: tuple[str, ...] = module.EVENTS
         self.delivered: tuple[bool, ...] = module.DELIVERED
         self.rules: tuple[Any, ...] = module.RULES
         self.open_answers: list[int] = module.OPEN_ANSWERS
-        self.received: Counter[str] = Counter()
-        self.rejected: Counter[str] = Counter()
-        self.cut: Counter[str] = Counter()
+        self.received, self.rejected, self.cut = ([0] * len(self.names) for _ in range(3))
         self._decoders: tuple[Callable[..., tuple[Event, Fired] | None], ...] = module.DECODERS
         self._clock = clock
 
@@ -44,17 +45,21 @@ class Decoder:
         `records` are offsets in `data`; events come in the order of their time.
         """
         found = []
-        indices = data.cast("I")
+        indices, decoders, clock = data.cast("I"), self._decoders, self._clock
         for at in records:
             index = indices[(at >> 2) + 2]
-            self.received[self.names[index]] += 1
-            decoded = self._decoders[index](data, at, self._clock)
+            self.received[index] += 1
+            decoded = decoders[index](data, at, clock)
             if decoded is None:
-                self.rejected[self.names[index]] += 1
+                self.rejected[index] += 1
                 continue
             event, fired = decoded
             if event.truncated:  # type: ignore[attr-defined]
-                self.cut[self.names[index]] += 1
+                self.cut[index] += 1
             found.append((event, self.delivered[index], fired))
-        found.sort(key=lambda item: item[0].timestamp)  # type: ignore[attr-defined]
+        found.sort(key=_timestamp)
         return found
+
+
+def _timestamp(item: tuple[Any, bool, Fired]) -> str:
+    return item[0].timestamp  # type: ignore[no-any-return]

@@ -154,7 +154,7 @@ class Monitor:
 
     def _tick(self) -> int:
         """Deliver what lies in the ring, a batch of it; return how many records there were."""
-        before = self.decoder.received.total()
+        before = sum(self.decoder.received)
         found = self.decoder.read(self._ring.data, self._ring.records(_BATCH))
         items: list[Item] = []
         for event, is_delivered, fired in found:
@@ -166,7 +166,7 @@ class Monitor:
                 self._stopping = True
                 break
         self._deliver(items)
-        return self.decoder.received.total() - before
+        return sum(self.decoder.received) - before
 
     def _deliver(self, items: Sequence[Item]) -> None:
         if items:
@@ -221,8 +221,8 @@ class Monitor:
         return Summary(
             counts=self._read_counts(),
             delivered=tuple(compress(self.decoder.names, self.decoder.delivered)),
-            cut=dict(self.decoder.cut),
-            rejected=dict(self.decoder.rejected),
+            cut=dict(zip(self.decoder.names, self.decoder.cut, strict=True)),
+            rejected=dict(zip(self.decoder.names, self.decoder.rejected, strict=True)),
             alerts=dict(self.engine.fired),
             open_answers={name: count for name, count in answers if count},
             misses=misses,

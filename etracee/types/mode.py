@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from etracee.fragments import Py
 from etracee.types.base import Kind, Type, integer
 
@@ -32,6 +34,7 @@ class Mode(Type):
         return bits, bits
 
 
+@functools.lru_cache(maxsize=4096)
 def show(value: int) -> str:
     """Print `value` in octal as strace does: 0644, 04755, 000."""
     return f"0{value:o}".zfill(3)
