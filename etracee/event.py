@@ -79,6 +79,10 @@ class Event(msgspec.Struct):
     texts: ClassVar[tuple[str, ...]] = ()
 
 
+LEVELS = ("informational", "low", "medium", "high", "critical")
+"""Of alerts, from harmless to grave, as in Sigma."""
+
+
 class Alert(msgspec.Struct, tag_field="type", tag="alert"):
     """A rule has matched; `events` caused it, the oldest first."""
 

@@ -14,7 +14,8 @@ from etracee.cli._options import duration, filter_options, filters_from, profile
 from etracee.clock import Clock
 from etracee.command import Command
 from etracee.decoding import Decoder, import_decoder
-from etracee.engine.alerts import LEVELS, Engine
+from etracee.engine.alerts import Engine
+from etracee.event import LEVELS
 from etracee.monitor import Limits, Monitor, Summary
 from etracee.problems import ExitCode, wrong
 from etracee.runtime.compiler import CompilerFailedError, Order, compile_and_load

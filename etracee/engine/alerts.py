@@ -6,11 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from etracee.event import Alert, Event
+from etracee.event import LEVELS, Alert, Event
 from etracee.problems import printable
-
-LEVELS = ("informational", "low", "medium", "high", "critical")
-"""From harmless to grave, as in Sigma."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
+from etracee.event import LEVELS
 from etracee.profile.model import Expression, Located, Name, NamedList, Text, Written
 
-LEVELS = ("informational", "low", "medium", "high", "critical")
-"""From harmless to grave, as in Sigma."""
+
+def _known_level(level: str) -> str:
+    if level not in LEVELS:
+        first = ", ".join(map(repr, LEVELS[:-1]))
+        raise ValueError(f"{level!r} is none of {first} or {LEVELS[-1]!r}")
+    return level
+
+
+Level = Annotated[
+    str, AfterValidator(_known_level), Field(json_schema_extra={"enum": list(LEVELS)})
+]
 
 
 class WrittenTest(Written):
@@ -38,7 +48,9 @@ class WrittenRule(Written):
     author: Text | None = None
     references: tuple[Text, ...] = ()
     falsepositives: tuple[Text, ...] = ()
-    level: Literal["informational", "low", "medium", "high", "critical"] = "medium"
+    level: Annotated[
+        str, AfterValidator(_known_level), Field(json_schema_extra={"enum": LEVELS})
+    ] = "medium"
     tags: list[Text] = Field([], description="Such as attack.t1003.008.")
     events: Annotated[list[Text], Field(min_length=1)] = Field(
         description="Event names, or families such as $open."
