@@ -48,9 +48,7 @@ class WrittenRule(Written):
     author: Text | None = None
     references: tuple[Text, ...] = ()
     falsepositives: tuple[Text, ...] = ()
-    level: Annotated[
-        str, AfterValidator(_known_level), Field(json_schema_extra={"enum": LEVELS})
-    ] = "medium"
+    level: Level = "medium"
     tags: list[Text] = Field([], description="Such as attack.t1003.008.")
     events: Annotated[list[Text], Field(min_length=1)] = Field(
         description="Event names, or families such as $open."
