@@ -1,0 +1,123 @@
+"""The bundled rules fire on real acts, and stay quiet on what only looks like them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kernel_run import PATIENCE, Etracee, script
+
+RULES = [
+    option
+    for name in ("sensitive-files", "privilege", "execution", "network")
+    for option in ("--rules", name)
+]
+
+ACTS = {
+    "shadow-read": 'open("/etc/shadow").close()',
+    "setid-bit-set": 'open("tool", "w").close(); os.chmod("tool", 0o4755)',
+    "ptrace-attach": """
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0: os.close(writer); os.read(reader, 1); os._exit(0)
+assert libc.ptrace(16, child, None, None) == 0
+os.waitpid(child, 0x40000000)
+os.kill(child, 9)
+os.waitpid(child, 0)
+""",
+    "run-from-world-writable": """
+import shutil, tempfile
+with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+    tool = shutil.copy("/bin/true", place)
+    os.waitpid(os.posix_spawn(tool, ["tool"], {}), 0)
+""",
+    "run-without-a-file": """
+fd = os.memfd_create("hidden")
+os.sendfile(fd, os.open("/bin/true", os.O_RDONLY), 0, os.stat("/bin/true").st_size)
+if os.fork() == 0: os.execve(fd, ["hidden"], {})
+os.wait()
+""",
+}
+NEAR = """
+open("/etc/passwd").close()
+libc.prctl(15, b"sshd", 0, 0, 0)
+open("/etc/shadow").close()
+open("tool", "w").close()
+os.chmod("tool", 0o755)
+try: os.chmod("/proc/1/nowhere", 0o4755)
+except OSError: pass
+libc.ptrace(0, 0, None, None) if os.fork() == 0 else os.wait()
+os.waitpid(os.posix_spawn("/bin/true", ["/tmp/not/run"], {}), 0)
+try: os.execve("/tmp/not-there", ["x"], {})
+except OSError: pass
+"""
+
+
+@pytest.mark.parametrize("rule", ACTS)
+def test_fires(etracee: Etracee, work: Path, rule: str) -> None:
+    command = script(work, f"os.chdir({str(work)!r})\n{ACTS[rule]}")
+    run = etracee.run({"events": {"exit": {}}}, *command, options=RULES)
+    alerts = [item for item in run.items if item["type"] == "alert"]
+    assert [alert["rule"] for alert in alerts] == [rule]
+    assert alerts[0]["events"][0]["type"] not in ("alert", "lost"), "the event that caused it"
+    assert {event["type"] for event in run.events} == {"exit"}, "rules bring no events of their own"
+
+
+def test_near_misses_stay_quiet(etracee: Etracee, work: Path) -> None:
+    command = script(work, f"os.chdir({str(work)!r})\n{NEAR}")
+    run = etracee.run({"events": {"exit": {}}}, *command, options=RULES)
+    assert [item for item in run.items if item["type"] == "alert"] == []
+
+
+def test_a_shell_that_connects_fails_the_run(etracee: Etracee) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        run = etracee.run(
+            "minimal",
+            *("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"),
+            options=[*RULES, "--fail-on-alert", "high"],
+            code=5,
+        )
+    alerts = [item for item in run.items if item["type"] == "alert"]
+    assert [(alert["rule"], alert["events"][0]["port"]) for alert in alerts] == [
+        ("shell-connects", port)
+    ]
+    assert f"connected to 127.0.0.1 port {port}" in alerts[0]["message"]
+
+
+def test_kernels_that_refuse_direct_reads(etracee: Etracee, tmp_path: Path) -> None:
+    """With helpers in place of typed pointers, as before Linux 5.15, the same is seen."""
+    launcher = tmp_path / "launcher.py"
+    launcher.write_text(
+        "import sys, etracee.kernel.probe as probe\n"
+        "from etracee.cli import main\n"
+        "probe.choose_attachment = lambda _: probe.Attachment('raw_tracepoint', False)\n"
+        "main(sys.argv[1:])\n"
+    )
+    output = tmp_path / "events"
+    words = [
+        "run",
+        "-p",
+        "minimal",
+        "-o",
+        str(output),
+        "--",
+        "sh",
+        "-c",
+        "cat /etc/hostname; exit 7",
+    ]
+    done = subprocess.run(
+        [sys.executable, launcher, *words], capture_output=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 7, done.stderr.decode()
+    events = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [event["argv"] for event in events if event["type"] == "execve"] == [
+        ["sh", "-c", text],
+        ["cat", "/etc/hostname"],
+    ]
+    assert ("cat", "/etc/hostname") in {(e["comm"], e.get("filename")) for e in events}
+    assert [event["exit_code"] for event in events if event["type"] == "exit"] == [0, 7]
