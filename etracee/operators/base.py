@@ -124,3 +124,10 @@ def open_unless_true(operand: Operand, test: Py) -> Py:
     if operand.cut is None:
         return test
     return py("({test} or ({cut} and {open}))", test=test, cut=operand.cut, open=operand.left_open)
+
+
+def no_if_cut(operand: Operand, test: Py) -> Py:
+    """Return `test` for equality with a text: what was cut is longer than what is left of it."""
+    if operand.cut is None:
+        return test
+    return py("({test} and not {cut})", test=test, cut=operand.cut)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from etracee.fragments import C, Py, c, c_int, py, py_literal
-from etracee.operators.base import CAddress, CForm, CNumber, COperand, CText, Operand, Operator
+from etracee.operators.base import (
+    CAddress,
+    CForm,
+    CNumber,
+    COperand,
+    CText,
+    Operand,
+    Operator,
+    no_if_cut,
+)
 from etracee.operators.ctext import match_at, says
 from etracee.types import Kind
 
@@ -23,12 +32,18 @@ class Equals(Operator):
     )
 
     def python(self, operand: Operand, constant: Any) -> Py:
-        """A cut text is longer than any constant, so its answer is no."""
-        return py("{value} == {constant}", value=operand.value, constant=py_literal(constant))
+        """A cut text is longer than the bytes that are left of it."""
+        return equal_in_python(operand, constant)
 
     def c_form(self, operand: COperand, constant: Any) -> CForm | None:
         """Compare words, a text's closing NUL included."""
         return CForm(equal(operand, constant))
+
+
+def equal_in_python(operand: Operand, constant: Any) -> Py:
+    """Return Python source that is true where the value is `constant`."""
+    test = py("{value} == {constant}", value=operand.value, constant=py_literal(constant))
+    return no_if_cut(operand, test)
 
 
 def equal(operand: COperand, constant: Any) -> C:

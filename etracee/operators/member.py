@@ -15,6 +15,7 @@ from etracee.operators.base import (
     Operand,
     Operator,
     Takes,
+    no_if_cut,
 )
 from etracee.operators.equals import equal_text
 from etracee.types import Kind, Type
@@ -63,7 +64,8 @@ class In(Operator):
         ]
         if single:
             known = operand.hoist(py("frozenset({s})", s=py_literal(tuple(sorted(single)))))
-            tests.insert(0, py("{value} in {known}", value=operand.value, known=known))
+            found = py("{value} in {known}", value=operand.value, known=known)
+            tests.insert(0, no_if_cut(operand, found))
         return py("({tests})", tests=join(" or ", tests, Py))
 
     def c_form(self, operand: COperand, constant: Any) -> CForm | None:

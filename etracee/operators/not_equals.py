@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from etracee.fragments import Py, c, py, py_literal
+from etracee.fragments import Py, c, py
 from etracee.operators.base import CForm, COperand, Operand, Operator
-from etracee.operators.equals import equal
+from etracee.operators.equals import equal, equal_in_python
 from etracee.types import Kind
 
 
@@ -19,8 +19,8 @@ class NotEquals(Operator):
     examples = (("comm != vim", {"comm": b"cat"}, {"comm": b"vim"}),)
 
     def python(self, operand: Operand, constant: Any) -> Py:
-        """A cut text is longer than any constant, so its answer is yes."""
-        return py("{value} != {constant}", value=operand.value, constant=py_literal(constant))
+        """Negate equality."""
+        return py("not ({test})", test=equal_in_python(operand, constant))
 
     def c_form(self, operand: COperand, constant: Any) -> CForm | None:
         """Negate equality."""

@@ -99,24 +99,15 @@ def test_kernels_that_refuse_direct_reads(etracee: Etracee, tmp_path: Path) -> N
         "main(sys.argv[1:])\n"
     )
     output = tmp_path / "events"
-    words = [
-        "run",
-        "-p",
-        "minimal",
-        "-o",
-        str(output),
-        "--",
-        "sh",
-        "-c",
-        "cat /etc/hostname; exit 7",
-    ]
+    command = ["sh", "-c", "cat /etc/hostname; exit 7"]
+    words = ["run", "-p", "minimal", "-o", str(output), "--", *command]
     done = subprocess.run(
         [sys.executable, launcher, *words], capture_output=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 7, done.stderr.decode()
     events = [json.loads(line) for line in output.read_text().splitlines()]
     assert [event["argv"] for event in events if event["type"] == "execve"] == [
-        ["sh", "-c", text],
+        command,
         ["cat", "/etc/hostname"],
     ]
     assert ("cat", "/etc/hostname") in {(e["comm"], e.get("filename")) for e in events}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -151,12 +152,16 @@ def test_much_is_written_whole() -> None:
     """More than a pipe holds, which takes several calls."""
     items = [event("x" * 1000)] * 200
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        JsonSink(writer).write(items)
-        os._exit(0)
+    lines: list[bytes] = []
+
+    def read() -> None:
+        with os.fdopen(reader, "rb") as file:
+            lines.extend(file)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    JsonSink(writer).write(items)
     os.close(writer)
-    with os.fdopen(reader, "rb") as file:
-        assert len(file.read().splitlines()) == len(items)
-    os.waitpid(child, 0)
+    thread.join(timeout=5)
+    assert len(lines) == len(items)
+    assert set(lines) == {JsonSink(1).encode([event("x" * 1000)])}

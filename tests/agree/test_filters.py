@@ -1,0 +1,125 @@
+"""The kernel's form of filters and rules against Python's, over random expressions and records."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import hostc
+from expressions import Constants, Sample, comparable, expressions, samples
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from etracee.catalog import Field, load_catalog
+from etracee.clock import Clock
+from etracee.decoding import Decoder, import_decoder
+from etracee.expr.check import Report, check, scope_of
+from etracee.expr.evaluate import compile_tree
+from etracee.expr.tree import YES
+
+CATALOG = load_catalog("x86_64")
+EVENTS = sorted(CATALOG.events)
+AT_ONCE = 6
+"""Events of one compilation: each run of gcc answers for as many expressions."""
+RECORDS = 6
+NO_SHRINKING = (Phase.explicit, Phase.generate)
+"""Each example costs a run of gcc; of what disagrees the shortest is told instead."""
+
+garbage = st.sampled_from([b"\0", b"\xa5", b"ab/", b"\xff", b"a"])
+
+
+def fields_of(event: str) -> Mapping[str, Field]:
+    return {**CATALOG.context, **CATALOG.events[event].fields}
+
+
+def python_answer(text: str, event: str, sample: Sample) -> bool:
+    """Answer the whole expression by the Python form of what was checked."""
+    report = Report(lambda _: None)
+    scope = scope_of([CATALOG.events[event]], CATALOG.context, {})
+    tree = check(text, scope, report)[event]
+    assert not report.problems, (text, report.problems)
+    return compile_tree(tree)(sample.values, sample.cut)
+
+
+def decoder_of(built: hostc.Built, directory: Path) -> Decoder:
+    path = directory / "decoder.py"
+    path.write_text(built.python)
+    return Decoder(import_decoder(path), Clock())
+
+
+@settings(max_examples=12, phases=NO_SHRINKING)
+@given(st.data())
+def test_filter(data: st.DataObject) -> None:
+    """The kernel lets pass at least what is wanted, and with the decoder exactly that."""
+    names = data.draw(st.permutations(EVENTS))[:AT_ONCE]
+    known = {name: Constants() for name in names}
+    texts = {
+        name: data.draw(expressions(comparable(fields_of(name)), known[name])) for name in names
+    }
+    limit = data.draw(st.sampled_from([16, 64, 256]))
+    profile = {
+        "events": {name: {"filter": texts[name]} for name in names},
+        "options": {"max_string": limit, "max_argv": max(64, limit)},
+    }
+    wrong = []
+    with tempfile.TemporaryDirectory() as made:
+        directory = Path(made)
+        built = hostc.build(directory, hostc.plan_of(directory, profile))
+        decoder = decoder_of(built, directory)
+    for name in names:
+        event = built.event(name)
+        for _ in range(RECORDS):
+            sample = data.draw(samples(event.layout, fields_of(name), known[name]))
+            record = hostc.pack(event.layout, sample.packed, sample.cut, data.draw(garbage))
+            wanted = python_answer(texts[name], name, sample)
+            passed = built.is_wanted(name, record)
+            kept = bool(decoder.read(memoryview(record), [0]))
+            if passed < wanted or (event.keep == YES and passed != wanted):
+                wrong.append(f"{name}: {texts[name]}\n  kernel {passed}, Python {wanted}: {sample}")
+            if (passed and kept) != wanted:
+                wrong.append(f"{name}: {texts[name]}\n  decoder {kept}, Python {wanted}: {sample}")
+    assert not wrong, min(wrong, key=len)
+
+
+@settings(max_examples=7, phases=NO_SHRINKING)
+@given(st.data())
+def test_rules_bound_what_is_sent_for_them(data: st.DataObject) -> None:
+    """An event that only rules asked for is sent at least when one fires, and says which did."""
+    names = data.draw(st.permutations(EVENTS))[:AT_ONCE]
+    known = {name: Constants() for name in names}
+    rules = []
+    for name in names:
+        for number in range(data.draw(st.integers(1, 3))):
+            text = data.draw(expressions(comparable(fields_of(name)), known[name]))
+            rules.append(
+                {"id": f"{name}-{number}", "title": "Rule", "events": [name], "condition": text}
+            )
+    bound = data.draw(st.sampled_from(["uid = 0", "not comm startswith a", "tid exists"]))
+    watched = data.draw(st.sampled_from(EVENTS))
+    with tempfile.TemporaryDirectory() as made:
+        directory = Path(made)
+        plan = hostc.plan_of(directory, {"filter": bound, "events": {watched: {}}}, *rules)
+        built = hostc.build(directory, plan)
+        decoder = decoder_of(built, directory)
+    wrong = []
+    for name in names:
+        layout, fields = built.event(name).layout, fields_of(name)
+        for _ in range(RECORDS):
+            sample = data.draw(samples(layout, fields, known[name]))
+            record = hostc.pack(layout, sample.packed, sample.cut, data.draw(garbage))
+            in_bounds = python_answer(bound, name, sample)
+            firing = [
+                index
+                for index, rule in enumerate(rules)
+                if rule["events"] == [name] and python_answer(str(rule["condition"]), name, sample)
+            ]
+            passed = built.is_wanted(name, record)
+            wanted = in_bounds and (bool(firing) or name == watched)
+            if wanted and not passed:
+                wrong.append(f"{name}: the kernel drops what {firing} of {rules} want: {sample}")
+            decoded = decoder.read(memoryview(record), [0]) if passed else []
+            fired = list(decoded[0][2]) if decoded else []
+            if fired != (firing if in_bounds else []):
+                wrong.append(f"{name}: {fired} fired instead of {firing} of {rules}: {sample}")
+    assert not wrong, min(wrong, key=len)

@@ -1,0 +1,196 @@
+"""The catalog against itself, the kernel's own description of its calls, and Python's constants."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import signal
+import socket
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from etracee.catalog import EventType, load_catalog
+from etracee.catalog.load import DATA, architectures
+from etracee.catalog.model import Argument, Derivation, Field, PartOf
+from etracee.plan.layout import HEADER
+from etracee.plan.resolve import ENVELOPE
+from etracee.types.flags import Flags
+
+ARCHES = architectures()
+EVENTS = [(arch, event) for arch in ARCHES for event in load_catalog(arch).events.values()]
+CALLS = [(arch, event) for arch, event in EVENTS if event.number is not None]
+X86_CALLS = [event for arch, event in CALLS if arch == "x86_64"]
+FORMATS = Path("/sys/kernel/tracing/events/syscalls")
+HEADERS = {
+    "x86_64": (Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), "__NR_"),
+    "aarch64": (Path("/usr/include/asm-generic/unistd.h"), "__NR_|__NR3264_"),
+}
+SPARE = "alert", "lost", "count"
+"""Types of lines that are no events."""
+
+each_event = pytest.mark.parametrize(
+    ("arch", "event"), EVENTS, ids=[f"{arch}-{event.name}" for arch, event in EVENTS]
+)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_one_name_has_one_meaning(arch: str) -> None:
+    """A filter over all events may name a field once; the store has one column for it."""
+    meanings: dict[str, set[object]] = defaultdict(set)
+    for event in load_catalog(arch).events.values():
+        for field in event.fields.values():
+            storage = field.type.storage.variable
+            meanings[field.name].add((field.kind, field.doc, type(field.type), storage))
+    assert {name: found for name, found in meanings.items() if len(found) > 1} == {}
+
+
+@each_event
+def test_no_name_is_taken(arch: str, event: EventType) -> None:
+    header = {name for name, _ in HEADER}
+    taken = {*load_catalog(arch).context, *ENVELOPE, *header, "truncated", "raw", "fires"}
+    assert taken.isdisjoint(event.fields)
+    assert event.name not in SPARE
+
+
+@each_event
+def test_event_is_described(arch: str, event: EventType) -> None:
+    assert re.fullmatch(r"[A-Z].*\.", event.doc, re.DOTALL)
+    assert event.default
+    assert set(event.default) <= set(event.fields)
+    assert len(set(event.default)) == len(event.default)
+    for field in event.fields.values():
+        assert re.fullmatch(r"[A-Z].*\.", field.doc, re.DOTALL), field.name
+
+
+@each_event
+def test_every_field_is_in_reach(arch: str, event: EventType) -> None:
+    """Arguments count from 0 without a gap; parts and derived fields have what they need."""
+    indices = [f.origin.index for f in event.fields.values() if isinstance(f.origin, Argument)]
+    assert indices == list(range(len(indices)))
+    assert len(indices) <= len(load_catalog(arch).registers.arguments)
+    for field in event.fields.values():
+        if isinstance(field.origin, PartOf):
+            assert field.origin.whole in event.fields
+        if isinstance(field.origin, Derivation):
+            words = set(re.findall(r"[a-z_]+", field.origin.expression))
+            assert words & set(event.fields)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_numbers_are_used_once(arch: str) -> None:
+    numbers = [event.number for a, event in CALLS if a == arch]
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_context_is_described(arch: str) -> None:
+    for field in load_catalog(arch).context.values():
+        assert re.fullmatch(r"[A-Z].*\.", field.doc)
+
+
+def test_families_are_those_of_events() -> None:
+    for arch in ARCHES:
+        catalog = load_catalog(arch)
+        for family, events in catalog.families.items():
+            assert events
+            assert set(events) <= set(catalog.events), family
+
+
+@pytest.mark.parametrize("event", X86_CALLS, ids=lambda event: event.name)
+def test_arguments_are_the_kernels(event: EventType) -> None:
+    """Names and order, as the running kernel describes them; the catalog may leave out the last."""
+    told = _arguments_of_kernel(event.name)
+    origins = [f.origin for f in event.fields.values() if isinstance(f.origin, Argument)]
+    assert [origin.kernel_name for origin in origins] == told
+
+
+def _arguments_of_kernel(name: str) -> list[str]:
+    try:
+        text = (FORMATS / f"sys_enter_{name}" / "format").read_text()
+    except OSError as error:
+        reason = f"tracefs does not tell of {name}: {error.strerror}"
+        if os.environ.get("ETRACEE_KERNEL_TESTS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    fields = re.findall(r"field:[^;]*?(\w+);", text)
+    return [name for name in fields if name != "__syscall_nr" and not name.startswith("common_")]
+
+
+@pytest.mark.parametrize("arch", HEADERS)
+def test_numbers_are_the_kernels(arch: str) -> None:
+    path, prefix = HEADERS[arch]
+    if not path.exists():
+        pytest.skip(f"{path} is not installed")
+    text = path.read_text()
+    known = {name: int(n) for name, n in re.findall(rf"#define (?:{prefix})(\w+) (\d+)", text)}
+    ours = {event.name: event.number for a, event in CALLS if a == arch}
+    assert {name: known[name] for name in ours if name in known} == {
+        name: number for name, number in ours.items() if name in known
+    }
+    assert len(known.keys() & ours.keys()) >= len(ours) - 3, "an old header lacks a few at most"
+
+
+def _names(table: str) -> dict[str, int]:
+    loaded = yaml.safe_load((DATA / "names" / f"{table}.yaml").read_text())
+    return {str(name): int(number) for name, number in loaded.items()}
+
+
+def test_signals_are_pythons() -> None:
+    """Only the real-time ones differ: of the kernel's, libc keeps the first two to itself."""
+    names = _names("signals")
+    for known in signal.Signals:
+        if known.value < 32:
+            assert names[known.name] == known.value
+    assert names["SIGRTMIN"] == 32
+
+
+def test_errors_are_pythons() -> None:
+    names = _names("errors")
+    for number, name in errno.errorcode.items():
+        assert names[name] == number
+
+
+def test_address_families_are_pythons() -> None:
+    names = _names("address_families")
+    for known in socket.AddressFamily:
+        if known.name in names:
+            assert names[known.name] == known.value
+    assert {"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET"} <= set(names)
+
+
+def _flag_sets() -> dict[str, Field]:
+    sets = {}
+    for event in load_catalog("x86_64").events.values():
+        for field in event.fields.values():
+            if isinstance(field.type, Flags):
+                sets[field.type.doc] = field
+    return sets
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="Python tells this host's values")
+@pytest.mark.parametrize("field", _flag_sets().values(), ids=_flag_sets().keys())
+def test_flags_are_pythons(field: Field) -> None:
+    assert isinstance(field.type, Flags)
+    different = {}
+    for name, value, _mask in field.type.names:
+        for module in (os, fcntl, socket, signal):
+            known = getattr(module, name, value)
+            if known != value and not (name == "O_LARGEFILE" and known == 0):
+                different[name] = (value, known)
+    assert different == {}
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_flags_are_told_apart(arch: str) -> None:
+    """Each name reads as bits that are its own, and shows as itself."""
+    for event in load_catalog(arch).events.values():
+        for field in event.fields.values():
+            if isinstance(field.type, Flags):
+                found = [(value, mask) for _, value, mask in field.type.names]
+                assert len(set(found)) == len(found), (event.name, field.name)
+                assert all(value & ~mask == 0 for value, mask in found)

@@ -1,0 +1,158 @@
+"""Compile what etracee renders for the host, to call the kernel's half of it without a kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import struct
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from etracee.event import CUT, UNREADABLE, EventLayout
+from etracee.plan import EventPlan, Plan, Request, make_plan
+from etracee.render import render_program
+from etracee.resources import bundled
+from etracee.source_set import load_source_set
+
+STUBS = Path(__file__).parent / "agree" / "bcc_stubs.h"
+"""What BCC and the kernel bring: maps, helpers and contexts."""
+
+ROOM = 1 << 16
+"""Bytes of a buffer for a record and what lay in the kernel's scratch space behind it."""
+
+_GCC = ("gcc", "-std=gnu11", "-O1", "-w", "-fno-strict-aliasing", "-fwrapv", "-fPIC")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A plan, its decoder's source and its program for the host."""
+
+    plan: Plan
+    c: str
+    python: str
+    offsets: Mapping[str, int]
+    library: ctypes.CDLL
+
+    def event(self, name: str) -> EventPlan:
+        """Return the plan of one event."""
+        return next(event for event in self.plan.events if event.name == name)
+
+    def is_wanted(self, event: str, record: bytes) -> bool:
+        """Say whether the kernel's tests let a record pass."""
+        buffer = ctypes.create_string_buffer(record, len(record))
+        return bool(self.library[f"host_wants_{_ident(event)}"](buffer))
+
+
+def write_yaml(path: Path, data: object) -> Path:
+    """Write data as YAML; JSON is YAML, and escapes what a test may put in."""
+    path.write_text(json.dumps(data))
+    return path
+
+
+def plan_of(directory: Path, profile: Mapping[str, Any], *rules: Mapping[str, Any]) -> Plan:
+    """Return the plan of a profile and rules, by way of their files."""
+    file = write_yaml(directory / "profile.yaml", {"name": "test", **profile})
+    named = []
+    if rules:
+        named.append(str(write_yaml(directory / "rules.yaml", {"rules": rules})))
+    source = load_source_set(str(file), tuple(named), "x86_64")
+    return make_plan(source.profile, source.rules, Request(), source.catalog)
+
+
+def build(directory: Path, plan: Plan) -> Built:
+    """Render the plan and compile its C for the host."""
+    program = render_program(plan)
+    offsets = {name: 64 * (1 + index) for index, name in enumerate(program.offsets)}
+    library = directory / "program.so"
+    compile_c(directory, program.c + _exports(plan, program.c), offsets, "-shared", "-o", library)
+    loaded = ctypes.CDLL(str(library))
+    by_path = {program.offsets[name]: offset for name, offset in offsets.items()}
+    return Built(plan, program.c, program.python, by_path, loaded)
+
+
+def check_c(directory: Path, plan: Plan) -> str:
+    """Return the rendered C; the host's compiler has taken it."""
+    program = render_program(plan)
+    offsets = {name: 64 * (1 + index) for index, name in enumerate(program.offsets)}
+    compile_c(directory, program.c, offsets, "-fsyntax-only")
+    return program.c
+
+
+def compile_c(directory: Path, text: str, offsets: Mapping[str, int], *how: str | Path) -> None:
+    """Give the text to gcc; what it says fails the test."""
+    (directory / "program.c").write_text(text)
+    lines = (f"#define {name} {offset}\n" for name, offset in offsets.items())
+    (directory / "offsets.h").write_text("".join(lines))
+    include = directory / "include"
+    _copy_headers(bundled("templates") / "bpf" / "include", include)
+    words = [*_GCC, "-include", STUBS, f"-I{directory}", f"-I{include}", *how, "program.c"]
+    done = subprocess.run(
+        [str(word) for word in words], cwd=directory, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+_BY_NUMBER = re.compile(r"= \(void \*\)(\d+);")
+
+
+def _copy_headers(source: Path, to: Path) -> None:
+    """Copy the headers; helpers that they call by number become functions of the stubs."""
+    for header in source.rglob("*.h"):
+        copy = to / header.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(_BY_NUMBER.sub(r"= (void *)stub_helper_\1;", header.read_text()))
+
+
+def _exports(plan: Plan, text: str) -> str:
+    """Return functions that a library exports: for each event, both tests, and its hook."""
+    lines = ["\n"]
+    for event in plan.events:
+        name = _ident(event.name)
+        tests = [t for t in ("early", "late") if f"int {name}_is_wanted_{t}(" in text]
+        wanted = " && ".join(f"{name}_is_wanted_{test}(r)" for test in tests) or "1"
+        lines.append(f"int host_wants_{name}(const void *r) {{ return {wanted}; }}\n")
+        if f"int {name}_at_exit(" in text:
+            lines.append(
+                f"int host_exits_{name}(const void *task, const void *regs, s64 ret)\n"
+                f"{{ return {name}_at_exit(task, regs, ret); }}\n"
+            )
+    return "".join(lines)
+
+
+def _ident(name: str) -> str:
+    return re.sub(r"\W", "_", name)
+
+
+def pack(
+    layout: EventLayout,
+    values: Mapping[str, Any],
+    cut: Collection[str] = (),
+    garbage: bytes = b"\xa5",
+    time: int = 1,
+) -> bytes:
+    """Return the bytes of a record, with garbage all around its values.
+
+    Numbers are packed as the layout says; a variable value is bytes, or None where it could not
+    be read; the bytes of a fixed text are followed by a NUL and garbage.
+    """
+    head = bytearray((garbage * (layout.size // len(garbage) + 1))[: layout.size])
+    tail = b""
+    for slot in layout.slots:
+        if slot.storage.variable:
+            value = values[slot.name]
+            length = UNREADABLE if value is None else len(value) | CUT * (slot.name in cut)
+            struct.pack_into("<H", head, slot.offset, length)
+        elif slot.storage.code.endswith("s"):
+            raw = (values[slot.name] + b"\0" + garbage * slot.size)[: slot.size]
+            struct.pack_into(f"<{slot.storage.code}", head, slot.offset, raw)
+        else:
+            known = {"time": time, "event": layout.index, **values}
+            struct.pack_into(f"<{slot.storage.code}", head, slot.offset, known[slot.name])
+    for slot in layout.variable:
+        tail += values[slot.name] or b""
+    record = bytes(head) + tail
+    return record + (garbage * (ROOM // len(garbage)))[: ROOM - len(record)]

@@ -1,0 +1,111 @@
+"""How values are printed: as strace would."""
+
+from __future__ import annotations
+
+import pytest
+
+from etracee.catalog import load_catalog
+from etracee.types import address, flags, mode, sockaddr, texts, wait_status
+from etracee.types.flags import Flags
+
+
+def _open_flags(arch: str = "x86_64") -> Flags:
+    kind = load_catalog(arch).events["openat"].fields["flags"].type
+    assert isinstance(kind, Flags)
+    return kind
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "O_RDONLY"),
+        (0o2, "O_RDWR"),
+        (0o3, "O_ACCMODE"),
+        (0o1101, "O_WRONLY|O_CREAT|O_TRUNC"),
+        (0o4010000, "O_RDONLY|O_SYNC"),
+        (0o10000, "O_RDONLY|O_DSYNC"),
+        (0o20200002, "O_RDWR|O_TMPFILE"),
+        (0o200000, "O_RDONLY|O_DIRECTORY"),
+        (0x80000000, "O_RDONLY|0x80000000"),
+        (0o101 | 0x40000004, "O_WRONLY|O_CREAT|0x40000004"),
+    ],
+)
+def test_flags(value: int, shown: str) -> None:
+    assert flags.show(_open_flags().names)(value) == shown
+
+
+def test_empty_set_without_a_group_is_zero() -> None:
+    show = flags.show([("MFD_CLOEXEC", 1, 1)])
+    assert (show(0), show(1), show(2), show(3)) == ("0", "MFD_CLOEXEC", "0x2", "MFD_CLOEXEC|0x2")
+
+
+def test_flags_of_another_architecture() -> None:
+    assert flags.show(_open_flags("aarch64").names)(0o40000) == "O_RDONLY|O_DIRECTORY"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "000"), (0o7, "007"), (0o644, "0644"), (0o4755, "04755"), (0o100644, "0100644")],
+)
+def test_modes(value: int, shown: str) -> None:
+    assert mode.show(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0xFFFF_0A00_0001, "10.0.0.1"),
+        (1, "::1"),
+        (0, "::"),
+        (0x0A000001, "::a00:1"),
+        (0xFE80 << 112, "fe80::"),
+    ],
+)
+def test_addresses(value: int, shown: str) -> None:
+    assert address.show(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("raw", "family", "port", "path", "shown"),
+    [
+        (b"\x02\0\x00\x35\x7f\0\0\x01", 2, 53, None, "127.0.0.1:53"),
+        (b"\x0a\0\x00\x35" + bytes(19) + b"\x01", 10, 53, None, "[::1]:53"),
+        (b"\x01\0/run/x\0garbage", 1, None, b"/run/x", "/run/x"),
+        (b"\x01\0\0abstract\0y", 1, None, b"@abstract\0y", "@abstract\0y"),
+        (b"\x01\0", 1, None, None, "0100"),
+        (b"\x10\0\1\2", 16, None, None, "10000102"),
+        (b"\x02", None, None, None, "02"),
+        (b"", None, None, None, ""),
+    ],
+)
+def test_socket_addresses(
+    raw: bytes, family: int | None, port: int | None, path: bytes | None, shown: str
+) -> None:
+    assert sockaddr.family(raw) == family
+    assert sockaddr.port(raw) == port
+    assert sockaddr.sun_path(raw) == path
+    assert sockaddr.show(raw) == shown
+
+
+@pytest.mark.parametrize(
+    ("raw", "elements"),
+    [
+        (b"", []),
+        (b"\0", [b""]),
+        (b"a\0", [b"a"]),
+        (b"a\0b c\0", [b"a", b"b c"]),
+        (b"a\0\0b\0", [b"a", b"", b"b"]),
+        (b"a\0cu", [b"a", b"cu"]),
+    ],
+)
+def test_vectors(raw: bytes, elements: list[bytes]) -> None:
+    assert texts.split(raw) == elements
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "signal"),
+    [(0, 0, None), (0x100, 1, None), (0xFF00, 255, None), (9, None, 9), (0x8B, None, 11)],
+)
+def test_wait_statuses(status: int, code: int | None, signal: int | None) -> None:
+    assert wait_status.exit_code(status) == code
+    assert wait_status.signal(status) == signal
