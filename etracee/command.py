@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -34,7 +35,8 @@ class Command:
 
     def release(self) -> None:
         """Let the program begin."""
-        os.write(self._gate, b"!")
+        with contextlib.suppress(BrokenPipeError):  # it was killed meanwhile; poll() will tell
+            os.write(self._gate, b"!")
         os.close(self._gate)
         failure = os.read(self._report, 16)
         os.close(self._report)
@@ -59,7 +61,7 @@ class Command:
     def exit_code(self) -> int:
         """Return what a shell would: 126 or 127, the program's own code, or 128 + its signal."""
         if self._failure is not None:
-            missing = self._failure in (2, 20)  # ENOENT, ENOTDIR
+            missing = self._failure in (errno.ENOENT, errno.ENOTDIR)
             return ExitCode.NOT_FOUND if missing else ExitCode.CANNOT_EXECUTE
         if self.status is None:
             return ExitCode.OK
@@ -72,6 +74,19 @@ class Command:
         return os.strerror(self._failure) if self._failure is not None else None
 
 
+def _find(word: str) -> str:
+    """Return the program that a shell would run: a word without a slash is looked up on the PATH.
+
+    FileNotFoundError if there is none; what is there but cannot be executed is left to execve(2).
+    """
+    if "/" in word:
+        return word
+    found = shutil.which(word) or shutil.which(word, mode=os.F_OK)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return found
+
+
 def _run(words: Sequence[str], gate: int, report: int, stdout: int | None) -> None:
     """Become the program, in the child; only execve(2) happens after the gate opens."""
     try:
@@ -80,9 +95,9 @@ def _run(words: Sequence[str], gate: int, report: int, stdout: int | None) -> No
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        program = _find(words[0])
         if stdout is not None:
             os.dup2(stdout, 1)
-        program = shutil.which(words[0]) or words[0]
         environment = os.environb
         arguments = [os.fsencode(word) for word in words]
         if not os.read(gate, 1):

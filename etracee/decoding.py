@@ -34,6 +34,7 @@ class Decoder:
         self.names: tuple[str, ...] = module.EVENTS
         self.delivered: tuple[bool, ...] = module.DELIVERED
         self.rules: tuple[Any, ...] = module.RULES
+        self.rules_by_event: tuple[tuple[int, ...], ...] = module.RULES_BY_EVENT
         self.open_answers: list[int] = module.OPEN_ANSWERS
         self.received, self.rejected, self.cut = ([0] * len(self.names) for _ in range(3))
         self._decoders: tuple[Callable[..., tuple[Event, Fired] | None], ...] = module.DECODERS

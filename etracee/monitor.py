@@ -90,6 +90,7 @@ class Monitor:
         self._ring = Ring(events.fd, events.max_entries)
         self._counts = Map.of(self.loaded.maps["counts"], per_cpu=True)
         self._loss_seen = self._now()
+        self._attached = self.loaded.attached
 
     def run(self) -> Summary:
         """Let events in, deliver them until the end, detach, drain, and say what was done."""
@@ -116,7 +117,7 @@ class Monitor:
         self.command.release()
 
     def _loop(self, signals: int) -> None:
-        end = time.monotonic() + self.limits.duration if self.limits.duration else None
+        end = time.monotonic() + self.limits.duration if self.limits.duration is not None else None
         next_loss = time.monotonic() + _LOSS_INTERVAL
         while not self._stopping:
             found = self._tick()
@@ -125,10 +126,12 @@ class Monitor:
                 next_loss = now + _LOSS_INTERVAL
                 self.clock.adjust()
                 self._report_losses()
-            if (end and now >= end) or self._command_is_done():
+            if (end is not None and now >= end) or self._command_is_done():
                 return
             wait = _BUSY_TICK if found else _IDLE_TICK
-            if select.select([signals], [], [], min(wait, end - now) if end else wait)[0]:
+            if select.select([signals], [], [], min(wait, end - now) if end is not None else wait)[
+                0
+            ]:
                 self._stop(os.read(signals, 64))
 
     def _stop(self, numbers: bytes) -> None:
@@ -150,7 +153,9 @@ class Monitor:
         """Say whether the command and all its descendants have ended."""
         if self.command is None or not self.command.poll():
             return False
-        return next(Map.of(self.loaded.maps["tracked"]).keys(), None) is None
+        own = struct.pack("<I", self.command.pid)  # stays if it ended before it was tracked
+        tracked = Map.of(self.loaded.maps["tracked"])
+        return all(key == own for key in tracked.iterate_keys())
 
     def _tick(self) -> int:
         """Deliver what lies in the ring, a batch of it; return how many records there were."""
@@ -178,7 +183,8 @@ class Monitor:
         if self.command is None:
             config = Map.of(self.loaded.maps["config"])
             config.update(bytes(4), struct.pack("<II", os.getpid(), 0))
-        for descriptor in self.loaded.attached:
+        attached, self._attached = self._attached, ()
+        for descriptor in attached:
             os.close(descriptor)
 
     def _drain(self) -> None:
@@ -194,7 +200,15 @@ class Monitor:
             count = counts.lost - self._lost.get(name, 0)
             if count:
                 self._lost[name] = counts.lost
-                self._deliver([Loss(name, count, start, self._loss_seen, ())])
+                self._deliver([Loss(name, count, start, self._loss_seen, self._blind_rules(name))])
+
+    def _blind_rules(self, name: str) -> tuple[str, ...]:
+        """Return the rules that did not see what was lost; a lost descendant is lost to all."""
+        rules = [rule.id for rule in self.engine.rules]
+        if name == _TREE:
+            return tuple(rules)
+        watching = self.decoder.rules_by_event[self.decoder.names.index(name)]
+        return tuple(rules[index] for index in watching)
 
     def _now(self) -> str:
         return str(time.monotonic_ns() + self.clock.offset)

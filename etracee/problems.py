@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import enum
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 SHOWN_AT_MOST = 50
+LONGEST_MESSAGE = 500
+"""Characters of a message, which may repeat what somebody wrote."""
 
 
 class ExitCode(enum.IntEnum):
@@ -46,7 +50,10 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{place}{printable(self.message)}{printable(hint)}"
+        message = self.message
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[:LONGEST_MESSAGE]}…"
+        return f"{place}{printable(message)}{printable(hint)}"
 
 
 class ProblemsError(Exception):
@@ -80,6 +87,12 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str | None:
     """Return the hint that names the valid word nearest to `word`, or None when none is near."""
     near = difflib.get_close_matches(word[:100], list(choices), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def tell(text: str) -> None:
+    """Print to stderr, control characters escaped; what nobody can read must not stop us."""
+    with contextlib.suppress(OSError):
+        print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

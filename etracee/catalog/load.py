@@ -97,7 +97,8 @@ class _Reader:
             name, field = self._field_entry({"name": item} if isinstance(item, str) else item)
             kind = self._type(field)
             origin = Argument(index, field.argument or name)
-            yield Field(name, kind, field.doc, _argument_source(kind, entry.flow), origin)
+            source = _argument_source(kind, entry.flow)
+            yield Field(name, kind, field.doc, source, origin, field.when)
 
     def _field_entry(self, item: Mapping[str, Any]) -> tuple[str, FieldEntry]:
         name = item["name"]

@@ -35,6 +35,7 @@ class FieldEntry(BaseModel):
     type: str
     doc: str
     argument: str | None = None
+    when: str | None = None
     read: tuple[str, ...] = ()
 
     @property
@@ -136,11 +137,18 @@ class Field:
     doc: str
     source: Source
     origin: Origin
+    when: str | None = None
+    """An expression over the event's fields; where it is false, the value means nothing."""
 
     @property
     def kind(self) -> Kind:
         """Return what the value is to the operators."""
         return self.type.kind
+
+    @property
+    def implied(self) -> str | None:
+        """Return the expression that the value depends on besides its own bytes, or None."""
+        return self.origin.expression if isinstance(self.origin, Derivation) else self.when
 
 
 @dataclass(frozen=True)

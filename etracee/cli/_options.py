@@ -69,7 +69,10 @@ def duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
     match = _DURATION.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"{text!r} is no duration such as 10s, 500ms or 2m")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if not seconds:
+        raise click.BadParameter("the duration must be above 0")
+    return seconds
 
 
 def _range(option: str, word: str) -> str:

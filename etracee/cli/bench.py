@@ -26,6 +26,7 @@ from etracee.bench.tracer import Order, TracerFailedError
 from etracee.bench.workloads import choose_workloads
 from etracee.cli._options import profile_option
 from etracee.plan import Request, make_plan
+from etracee.problems import tell
 from etracee.source_set import load_source_set
 
 
@@ -57,7 +58,7 @@ def command(
     try:
         report = _measure(order, rounds, command)
     except TracerFailedError as error:
-        print(error.said, file=sys.stderr, end="")
+        tell(error.said.rstrip("\n"))
         sys.exit(error.code)
     print(render_json(report) if form == "json" else render_table(report), end="")
 
@@ -68,11 +69,11 @@ def _measure(order: Order, rounds: int, words: tuple[str, ...]) -> Report:
         report = measure_command(order, load, rounds)
         if load.codes != {0}:
             codes = ", ".join(map(str, sorted(load.codes)))
-            print(f"etracee: {words[0]} ended with {codes}", file=sys.stderr)
+            tell(f"etracee: {words[0]} ended with {codes}")
         return report
     workloads = choose_workloads(order.watched)
     made = {event for workload in workloads for event in workload.makes}
     if missing := [event for event in order.watched if event not in made]:
         names = ", ".join(missing)
-        print(f"etracee: no built-in workload makes {names}; name a COMMAND", file=sys.stderr)
+        tell(f"etracee: no built-in workload makes {names}; name a COMMAND")
     return measure_workloads(order, workloads, rounds)

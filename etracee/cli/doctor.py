@@ -7,7 +7,7 @@ import sys
 import click
 
 from etracee.kernel.host import Check, check_host
-from etracee.problems import ExitCode, ProblemsError
+from etracee.problems import ExitCode, ProblemsError, tell
 from etracee.runtime.load import import_bcc
 
 
@@ -20,7 +20,7 @@ def command() -> None:
         print(_line(check, width))
     missing = [check.name for check in checks if check.needed and not check.ok]
     if missing:
-        print(f"etracee run would not work here: {', '.join(missing)}", file=sys.stderr)
+        tell(f"etracee run would not work here: {', '.join(missing)}")
         sys.exit(ExitCode.HOST)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from etracee.cli._options import filter_options, filters_from, profile_option, s
 from etracee.kernel.btf import VMLINUX, Btf
 from etracee.kernel.offsets import architecture_of, render_offsets
 from etracee.plan import Plan, Request, attach_by, make_plan
-from etracee.problems import wrong
+from etracee.problems import tell, wrong
 from etracee.render import Program, render_program
 from etracee.source_set import load_source_set
 
@@ -58,7 +57,7 @@ def command(
     chosen = attach or plan.options.attach
     plan = attach_by(plan, "tracepoint" if chosen == "auto" else chosen, typed_loads=True)
     for warning in plan.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        tell(f"warning: {warning}")
     program = render_program(plan)
     if output is None:
         print(program.c, end="")
@@ -85,7 +84,7 @@ def _write(directory: Path, plan: Plan, program: Program, btf_path: Path) -> Non
             (directory / name).write_text(text)
     except OSError as error:
         raise wrong(None, f"cannot write {error.filename}: {error.strerror}") from None
-    print(f"wrote {', '.join(sorted(files))} to {directory}", file=sys.stderr)
+    tell(f"wrote {', '.join(sorted(files))} to {directory}")
 
 
 def _describe(plan: Plan) -> str:

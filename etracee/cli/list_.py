@@ -9,7 +9,7 @@ import click
 
 from etracee.catalog import load_catalog
 from etracee.operators import all_operators
-from etracee.problems import ProblemsError
+from etracee.problems import ProblemsError, tell
 from etracee.profile import load_profile
 from etracee.profile.model import Located
 from etracee.resources import names_of
@@ -87,7 +87,7 @@ def command(subject: str, names: tuple[str, ...]) -> None:
     head, *rows = _SUBJECTS[subject]()
     shown = [row for row in rows if not names or set(names) & set(row[:2])]
     if not shown:
-        print(f"no {subject} of that name", file=sys.stderr)
+        tell(f"no {subject} of that name")
         sys.exit(2)
     for row in (head, *shown):
         print(_line(row, _widths([head, *shown])))

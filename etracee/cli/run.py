@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from etracee.decoding import Decoder, import_decoder
 from etracee.engine.alerts import Engine
 from etracee.event import LEVELS
 from etracee.monitor import Limits, Monitor, Summary
-from etracee.problems import ExitCode, wrong
+from etracee.problems import ExitCode, tell, wrong
 from etracee.runtime.compiler import CompilerFailedError, Order, compile_and_load
 from etracee.sinks.base import Sink
 from etracee.sinks.json import JsonSink
@@ -72,6 +73,9 @@ def command(
     --max-loss events lost, 5 an alert of --fail-on-alert. With COMMAND: 126 or 127 if it cannot be
     run or found, else its own status, or 128 and its signal.
     """
+    if not command and sys.argv[-1:] == ["--"]:
+        raise click.UsageError("there is no COMMAND behind --")
+    _end_quietly_on_signals()
     sinks = [_sink(output, form)]
     order = Order(profile, rules, filters_from(pid, uid, gid, comm), split(events), bool(command))
     with tempfile.TemporaryDirectory(prefix="etracee-") as directory:
@@ -80,19 +84,30 @@ def command(
         except CompilerFailedError as error:
             sys.exit(error.code)
         for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
-            print(f"etracee: {note}", file=sys.stderr)
+            tell(f"etracee: {note}")
         clock = Clock()
         decoder = Decoder(import_decoder(Path(directory) / "decoder.py"), clock)
     engine = Engine(decoder.rules)
     process = Command(command, stdout=None if output else 2) if command else None
     monitor = Monitor(loaded, decoder, clock, engine, sinks, Limits(duration, count), process)
     summary = monitor.run()
-    print(_describe(summary, process), file=sys.stderr, end="")
+    tell(_describe(summary, process).rstrip("\n"))
     if monitor.failure:
-        print(f"etracee: {monitor.failure}", file=sys.stderr)
+        tell(f"etracee: {monitor.failure}")
         sys.exit(ExitCode.INTERNAL)
     finished = None if monitor.interrupted else process
     sys.exit(_exit_code(summary, engine, finished, max_loss, fail_on_alert))
+
+
+def _end_quietly_on_signals() -> None:
+    """Until the monitor runs there is nothing to drain: SIGINT and SIGTERM end with 0."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit(ExitCode.OK)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children could not be waited for
 
 
 def _sink(output: str | None, form: str | None) -> Sink:

@@ -8,7 +8,7 @@ import click
 
 from etracee.catalog import load_catalog
 from etracee.plan.resolve import resolve_rules
-from etracee.problems import ExitCode
+from etracee.problems import ExitCode, tell
 from etracee.profile.model import Located
 from etracee.resources import names_of
 from etracee.rules import load_rules
@@ -28,7 +28,7 @@ def command(rules: tuple[str, ...]) -> None:
     outcomes = list(run_tests(loaded, {plan.id: plan.conditions for plan in plans}, catalog))
     failures = [outcome.problem for outcome in outcomes if outcome.problem]
     for failure in failures:
-        print(failure, file=sys.stderr)
+        tell(str(failure))
     untested = [rule.id.text for rule in loaded if not rule.tests]
     if untested:
         print(f"without tests: {', '.join(untested)}")

@@ -7,7 +7,7 @@ import sys
 import click
 
 from etracee.plan import Request, make_plan
-from etracee.problems import ProblemsError
+from etracee.problems import ProblemsError, printable, tell
 from etracee.source_set import load_source_set
 
 
@@ -22,12 +22,13 @@ def command(profiles: tuple[str, ...], rules: tuple[str, ...]) -> None:
             source = load_source_set(name, rules)
             plan = make_plan(source.profile, source.rules, Request(), source.catalog)
         except ProblemsError as error:
-            print(error, file=sys.stderr)
+            tell(str(error))
             failed = error.code
             continue
         for warning in plan.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-        print(f"{source.profile.files[-1]}: {_describe(len(plan.events), len(plan.rules))}")
+            tell(f"warning: {warning}")
+        file = printable(source.profile.files[-1])
+        print(f"{file}: {_describe(len(plan.events), len(plan.rules))}")
     if failed is not None:
         sys.exit(failed)
 

@@ -149,7 +149,7 @@ class _Checker:
         )
         if written.at not in self.failed:
             self.fitted.add(written.at)
-        return tree
+        return both(self.implied(field.when, event), tree) if field.when else tree
 
     def absent(self, written: Written, event: str) -> Tree:
         if written.name not in self.scope.fields:
@@ -165,8 +165,12 @@ class _Checker:
                 f"{written.name} is no boolean and cannot stand alone",
                 f"compare it, as in `{written.name} exists`",
             )
+        return self.implied(field.origin.expression, event)
+
+    def implied(self, expression: str, event: str) -> Tree:
+        """Return an expression of the catalog's for the event."""
         fields = Scope({event: self.scope.events[event]}, {})
-        return check(field.origin.expression, fields, Report(lambda _: None))[event]
+        return check(expression, fields, Report(lambda _: None))[event]
 
     def fold_type(self, written: Written, event: str) -> Tree:
         field = next(iter(self.scope.events[event].values()))

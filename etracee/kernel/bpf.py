@@ -139,8 +139,8 @@ class Map:
         """Set the value of `key`."""
         self._call(_MAP_UPDATE, key, ctypes.create_string_buffer(value, len(value)))
 
-    def keys(self) -> Iterator[bytes]:
-        """Return the keys; ones that come or go meanwhile may be missed or repeated."""
+    def iterate_keys(self) -> Iterator[bytes]:
+        """Yield the keys; ones that come or go meanwhile may be missed or repeated."""
         following = ctypes.create_string_buffer(self.key_size)
         key: bytes | None = None
         while True:

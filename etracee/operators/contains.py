@@ -34,7 +34,7 @@ class Contains(Operator):
         return open_unless_true(operand, test)
 
     def c_form(self, operand: COperand, constant: Any) -> CForm | None:
-        """Search, where the verifier can follow; elements of a list have no C form."""
+        """Search, where the verifier can follow: over a whole list of texts it cannot."""
         if not isinstance(operand, CText):
             return None
         if not constant:

@@ -22,14 +22,11 @@ class Demand:
     event: ResolvedEvent
     captures: tuple[Field, ...]
     limits: dict[str, int]
-    derivations: dict[str, Tree]
-    """What the shown derived fields are computed from."""
 
 
 def find_demand(event: ResolvedEvent, options: Options) -> Demand:
     """Return what has to be captured for what is shown, filtered and matched."""
-    derivations = dict(_derivations(event))
-    trees = (event.keep, *event.rules.values(), *derivations.values())
+    trees = (event.keep, *event.rules.values(), *_implied(event))
     tests = [leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)]
     read = [*event.shown, *(test.field for test in tests)]
     captures = tuple(dict.fromkeys(_wholes(event, read)))
@@ -38,15 +35,16 @@ def find_demand(event: ResolvedEvent, options: Options) -> Demand:
         for field in captures
         if field.type.storage.variable
     }
-    return Demand(event, captures, limits, derivations)
+    return Demand(event, captures, limits)
 
 
-def _derivations(event: ResolvedEvent) -> Iterator[tuple[str, Tree]]:
+def _implied(event: ResolvedEvent) -> Iterator[Tree]:
+    """Return what the shown fields depend on."""
     scope = scope_of([event.type], {}, {})
     for field in event.shown:
-        if isinstance(field.origin, Derivation):
-            trees = check(field.origin.expression, scope, Report(lambda _: None))
-            yield field.name, trees[event.type.name]
+        if field.implied is not None:
+            trees = check(field.implied, scope, Report(lambda _: None))
+            yield trees[event.type.name]
 
 
 def _wholes(event: ResolvedEvent, fields: Iterable[Field]) -> Iterator[Field]:

@@ -58,7 +58,14 @@ def _problem(
     )
     is_key = detail["loc"][-1:] == ("[key]",)
     place = document.key_place(path) if is_key else document.place(path)
-    return Problem(place, f"{path[-1] if path else 'file'}: {message}")
+    return Problem(place, f"{_name(path)}: {message}")
+
+
+def _name(path: Path_) -> str:
+    """Return what a user calls the node: its key, and its position in a list, from 1."""
+    if path and isinstance(path[-1], int):
+        return f"{_name(path[:-1])}, element {path[-1] + 1}"
+    return str(path[-1]) if path else "file"
 
 
 _MESSAGES = {

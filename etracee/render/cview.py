@@ -65,7 +65,7 @@ class _EventBuilder:
         slots = {slot.name: _slot(slot) for slot in layout.slots}
         tests = tuple(self.tests(event))
         unfiltered = [self.step(event, field) for field in event.captures]
-        steps = _with_tests(unfiltered, event)
+        steps = tuple(_with_tests(unfiltered, event))
         name = c_ident(event.name)
         return EventView(
             template=_TEMPLATES[event.type.flow],
@@ -77,7 +77,7 @@ class _EventBuilder:
             slots=tuple(slots[s.name] for s in sorted(layout.slots, key=lambda s: s.offset)),
             variable=tuple(slots[slot.name] for slot in layout.variable),
             tests=tests,
-            steps=tuple(steps),
+            steps=steps,
             unfiltered=tuple(unfiltered),
             image=tuple(_image_steps(event, unfiltered)),
             rejections=tuple(step for step in steps if step.test),

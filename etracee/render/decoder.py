@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
-from etracee.catalog.model import Derivation, PartOf
+from etracee.catalog.model import PartOf
 from etracee.event import EventLayout
 from etracee.expr.check import Report, check, scope_of
 from etracee.expr.evaluate import PythonForm
@@ -89,6 +89,7 @@ class DecoderView:
     events_literal: Py
     delivered_literal: Py
     rules_literal: Py
+    watchers_literal: Py
     events: tuple[DecoderEvent, ...]
     constants: tuple[Named, ...]
     operators: tuple[Py, ...]
@@ -106,6 +107,7 @@ def render_decoder(plan: Plan, digest: str) -> str:
         events_literal=py_literal(tuple(event.name for event in plan.events)),
         delivered_literal=py_literal(tuple(event.delivered for event in plan.events)),
         rules_literal=py_literal(rules),
+        watchers_literal=py_literal(tuple(event.rules for event in plan.events)),
         events=events,
         constants=tuple(Named(name, source) for source, name in form.constants.items()),
         operators=tuple(_operators(form)),
@@ -124,7 +126,7 @@ def _output(pieces: Iterable[Piece]) -> tuple[tuple[str, bool], ...]:
 
 
 def _may_miss(field: Field) -> bool:
-    return field.type.storage.variable or isinstance(field.origin, PartOf)
+    return field.type.storage.variable or isinstance(field.origin, PartOf) or bool(field.when)
 
 
 def _may_be_cut(field: Field) -> bool:
@@ -139,7 +141,7 @@ class _EventView:
     def __init__(self, plan: Plan, event: EventPlan, form: PythonForm) -> None:
         self.plan, self.event, self.form = plan, event, form
         self.name = py_ident(event.name)
-        self.derivations = {f.name: self.derivation(f) for f in event.shown if _is_derived(f)}
+        self.implied = {f: self.implied_by(f) for f in event.shown if f.implied is not None}
 
     def view(self) -> DecoderEvent:
         layout, rules = self.event.layout, tuple(self.rules())
@@ -184,8 +186,10 @@ class _EventView:
                 yield Named(name, decoded)
         for field in self.needed_parts():
             yield Named(py_variable(field.name), _part(field))
-        for derived, tree in self.derivations.items():
-            yield Named(py_variable(derived), self.form.source(tree, Py("False")))
+        for field, tree in self.implied.items():
+            name, answer = py_variable(field.name), self.form.source(tree, Py("False"))
+            value = py("{name} if {answer} else None", name=name, answer=answer)
+            yield Named(name, value if field.when else answer)
 
     def needed_parts(self) -> dict[Field, None]:
         tests = [
@@ -197,12 +201,12 @@ class _EventView:
         yield self.event.keep
         for rule in self.rule_plans():
             yield rule.conditions[self.event.name]
-        yield from self.derivations.values()
+        yield from self.implied.values()
 
-    def derivation(self, field: Field) -> Tree:
-        assert isinstance(field.origin, Derivation)
+    def implied_by(self, field: Field) -> Tree:
+        assert field.implied is not None
         scope = scope_of([self.event.type], {}, {})
-        return check(field.origin.expression, scope, Report(lambda _: None))[self.event.name]
+        return check(field.implied, scope, Report(lambda _: None))[self.event.name]
 
     def keep(self) -> Iterator[Matcher]:
         if self.event.keep != YES:
@@ -265,10 +269,6 @@ class _EventView:
         if not _may_miss(field):
             return py("{show}({name})", show=show, name=name)
         return py("None if {name} is None else {show}({name})", show=show, name=name)
-
-
-def _is_derived(field: Field) -> bool:
-    return isinstance(field.origin, Derivation)
 
 
 def _part(field: Field) -> Py:

@@ -14,7 +14,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from etracee.problems import ExitCode, ProblemsError
+from etracee.problems import ExitCode, ProblemsError, tell
 from etracee.runtime.handover import Loaded, receive, send
 
 
@@ -38,17 +38,24 @@ class CompilerFailedError(Exception):
 
 
 def compile_and_load(order: Order, directory: Path) -> Loaded:
-    """Compile in a child, with its files in `directory`; CompilerFailedError when it gave up."""
+    """Compile in a child, with its files in `directory`; CompilerFailedError when it gave up.
+
+    Whatever is raised meanwhile, by a handler of signals for example, ends the child too.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sys.stdout.flush()
-    sys.stderr.flush()
     child = os.fork()
     if child == 0:
         ours.close()
         _compile_and_exit(order, directory, theirs)
     theirs.close()
-    with ours:
-        loaded = receive(ours)
+    try:
+        with ours:
+            loaded = receive(ours)
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
     _, status = os.waitpid(child, 0)
     if loaded is None:
         raise CompilerFailedError(os.waitstatus_to_exitcode(status))
@@ -58,17 +65,17 @@ def compile_and_load(order: Order, directory: Path) -> Loaded:
 def _compile_and_exit(order: Order, directory: Path, channel: socket.socket) -> None:
     """Run in the child: os._exit() leaves the programs attached, where BCC's clean-up would not."""
     code = ExitCode.INTERNAL
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     try:
         send(channel, _compile(order, directory))
         code = ExitCode.OK
     except ProblemsError as error:
-        print(error, file=sys.stderr)
+        tell(str(error))
         code = error.code
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
         os._exit(code)
 
 

@@ -133,6 +133,31 @@ def test_filters_of_programs(etracee: Etracee) -> None:
     assert_consistent(run)
 
 
+@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+def test_successful_execs_are_filtered(etracee: Etracee, work: Path, attach: str) -> None:
+    """What is told by numbers, and what is told by texts, both keep a successful exec back."""
+    text = """
+def run(uid, program):
+    if os.fork() == 0:
+        os.setresuid(uid, uid, uid)
+        os.execv(program, [program])
+    os.wait()
+run(0, "/bin/true")
+run(1000, "/bin/true")
+run(1000, "/bin/false")
+"""
+    wanted = {"uid >= 1000": 2, "filename = /bin/false": 1, "uid = 1000 and comm = zzz": 0}
+    for condition, count in wanted.items():
+        profile = {
+            "events": {"execve": {"filter": condition}},
+            "options": {"attach": attach},
+        }
+        run = etracee.run(profile, *script(work, text))
+        assert len(run.events) == count, condition
+        assert run.summary["execve"].sent == count, "decided in the kernel"
+        assert_consistent(run)
+
+
 def test_options_narrow(etracee: Etracee, work: Path) -> None:
     text = """
 def as_child(name, uid, gid):

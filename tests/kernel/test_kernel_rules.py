@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel_run import PATIENCE, Etracee, script
+from kernel_run import PATIENCE, Etracee, Event, Run, script
 
 RULES = [
     option
@@ -57,11 +57,17 @@ except OSError: pass
 """
 
 
+def alerts_of(run: Run) -> list[Event]:
+    """Return the alerts of the acts: the Python that plays them may itself lie under /tmp."""
+    alerts = (item for item in run.items if item["type"] == "alert")
+    return [alert for alert in alerts if alert["events"][0].get("filename") != sys.executable]
+
+
 @pytest.mark.parametrize("rule", ACTS)
 def test_fires(etracee: Etracee, work: Path, rule: str) -> None:
     command = script(work, f"os.chdir({str(work)!r})\n{ACTS[rule]}")
     run = etracee.run({"events": {"exit": {}}}, *command, options=RULES)
-    alerts = [item for item in run.items if item["type"] == "alert"]
+    alerts = alerts_of(run)
     assert [alert["rule"] for alert in alerts] == [rule]
     assert alerts[0]["events"][0]["type"] not in ("alert", "lost"), "the event that caused it"
     assert {event["type"] for event in run.events} == {"exit"}, "rules bring no events of their own"
@@ -70,7 +76,7 @@ def test_fires(etracee: Etracee, work: Path, rule: str) -> None:
 def test_near_misses_stay_quiet(etracee: Etracee, work: Path) -> None:
     command = script(work, f"os.chdir({str(work)!r})\n{NEAR}")
     run = etracee.run({"events": {"exit": {}}}, *command, options=RULES)
-    assert [item for item in run.items if item["type"] == "alert"] == []
+    assert alerts_of(run) == []
 
 
 def test_a_shell_that_connects_fails_the_run(etracee: Etracee) -> None:
