@@ -103,7 +103,8 @@ class Monitor:
             except SinkClosedError as error:
                 self.failure = error.reason
                 self._detach()
-            if self.command:
+            # A full disk of ours is no reason to end what the user runs.
+            if self.command and not self.failure:
                 self.command.send_signal(signal.SIGTERM)
         return self._summary()
 

@@ -36,8 +36,12 @@ from etracee.sinks.text import TextSink
     help="Default: text on a terminal, else json.",
 )
 @filter_options
-@click.option("--duration", callback=duration, help="End after this time, such as 10s.")
-@click.option("--count", type=click.IntRange(1), help="End after this many events and alerts.")
+@click.option(
+    "--duration", callback=duration, help="End after this time, such as 10s, COMMAND too."
+)
+@click.option(
+    "--count", type=click.IntRange(1), help="End after this many events and alerts, COMMAND too."
+)
 @click.option(
     "--max-loss",
     type=click.IntRange(0),
@@ -161,7 +165,7 @@ def _describe_command(process: Command) -> str:
     if process.failure:
         return f"{process.words[0]}: {process.failure}"
     if process.status is None:
-        return f"{process.words[0]}: still running"
+        return f"{process.words[0]}: not ended yet"
     code = os.waitstatus_to_exitcode(process.status)
     ended = f"ended with {code}" if code >= 0 else f"ended by signal {-code}"
     return f"{process.words[0]}: {ended}"
