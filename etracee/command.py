@@ -74,17 +74,14 @@ class Command:
         return os.strerror(self._failure) if self._failure is not None else None
 
 
-def _find(word: str) -> str:
+def _find(word: str) -> str | None:
     """Return the program that a shell would run: a word without a slash is looked up on the PATH.
 
-    FileNotFoundError if there is none; what is there but cannot be executed is left to execve(2).
+    What is there but cannot be executed is left to execve(2).
     """
     if "/" in word:
         return word
-    found = shutil.which(word) or shutil.which(word, mode=os.F_OK)
-    if found is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return found
+    return shutil.which(word) or shutil.which(word, mode=os.F_OK)
 
 
 def _run(words: Sequence[str], gate: int, report: int, stdout: int | None) -> None:
@@ -95,13 +92,15 @@ def _run(words: Sequence[str], gate: int, report: int, stdout: int | None) -> No
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        program = _find(words[0])
         if stdout is not None:
             os.dup2(stdout, 1)
         environment = os.environb
         arguments = [os.fsencode(word) for word in words]
+        program = _find(words[0])
         if not os.read(gate, 1):
             os._exit(ExitCode.INTERNAL)
+        if program is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         os.execve(os.fsencode(program), arguments, environment)  # noqa: S606
     except OSError as error:
         os.write(report, str(error.errno).encode())

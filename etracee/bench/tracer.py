@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,8 @@ class Tracer:
         not_run = count_not_run(self.process.pid)
         _catch_up(self)
         self.output.seek(0, os.SEEK_END)
-        return Observation(self, not_run, self.maps.read_counts(), self.processor_ns())
+        now, counts = time.time_ns(), self.maps.read_counts()
+        return Observation(self, not_run, counts, self.processor_ns(), now)
 
     def processor_ns(self) -> int:
         """Return the processor time of the process so far, all threads, exact to the ns.
@@ -90,15 +92,21 @@ class Observation:
     not_run: int
     counts: dict[str, Counts]
     processor_ns: int
+    wall_ns: int
     started: float = field(default_factory=time.monotonic)
 
     def finish(self) -> Traced:
-        """Wait until etracee has written all that has happened, and return the figures."""
+        """Wait until etracee has written all that has happened, and return the figures.
+
+        What the rest of the host does meanwhile is left out: the counts are of now, and so are the
+        lines, by their timestamps.
+        """
         tracer = self.tracer
+        now, counts = time.time_ns(), tracer.maps.read_counts()
         _catch_up(tracer)
         spent = tracer.processor_ns() - self.processor_ns
-        counts = tracer.maps.read_counts()
-        lines = tracer.output.read().split(b"\n")[:-1]
+        written = tracer.output.read().split(b"\n")[:-1]
+        lines = [line for line in written if self.wall_ns < _time_of(line, now) <= now]
         alerts = sum(line.startswith(b'{"type":"alert"') for line in lines)
         losses = sum(line.startswith(b'{"type":"lost"') for line in lines)
         return Traced(
@@ -153,6 +161,15 @@ def _await_attached(
             return maps
         time.sleep(_LOOK)
     raise TracerFailedError(f"{_text(said)}etracee run does not attach\n", ExitCode.INTERNAL)
+
+
+_TIMESTAMP = re.compile(rb'"timestamp":"([0-9]+)"')
+
+
+def _time_of(line: bytes, otherwise: int) -> int:
+    """Return a line's time in ns since the epoch; `otherwise` for lines without, as of losses."""
+    found = _TIMESTAMP.search(line)
+    return int(found[1]) if found else otherwise
 
 
 def _catch_up(tracer: Tracer) -> None:

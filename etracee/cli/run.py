@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from etracee.cli._options import duration, filter_options, filters_from, profile_option, split
+from etracee.cli._summary import describe
 from etracee.clock import Clock
 from etracee.command import Command
 from etracee.decoding import Decoder, import_decoder
@@ -95,7 +95,7 @@ def command(
     process = Command(command, stdout=None if output else 2) if command else None
     monitor = Monitor(loaded, decoder, clock, engine, sinks, Limits(duration, count), process)
     summary = monitor.run()
-    tell(_describe(summary, process).rstrip("\n"))
+    tell(describe(summary, process).rstrip("\n"))
     if monitor.failure:
         tell(f"etracee: {monitor.failure}")
         sys.exit(ExitCode.INTERNAL)
@@ -138,34 +138,3 @@ def _exit_code(
     if fail_on_alert is not None and engine.has_reached(fail_on_alert):
         return ExitCode.ALERT
     return process.exit_code if process else ExitCode.OK
-
-
-def _describe(summary: Summary, process: Command | None) -> str:
-    """Return the summary: a table of events, then what is worth a line."""
-    rows: list[Sequence[object]] = [("event", "seen", "filtered", "sent", "lost", "cut")]
-    for name, counts in summary.counts.items():
-        if not counts.seen and name not in summary.delivered:
-            continue
-        rejected = summary.rejected.get(name, 0)
-        filtered, sent = counts.filtered + rejected, counts.sent - rejected
-        rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))
-    lines = [f"{row[0]!s:<16}" + "".join(f"{cell!s:>11}" for cell in row[1:]) for row in rows]
-    lines += (f"alerts of {rule}: {count}" for rule, count in summary.alerts.items())
-    lines += (
-        f"left open by cut values, {who}: {count}" for who, count in summary.open_answers.items()
-    )
-    if summary.misses:
-        lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
-    if process:
-        lines.append(_describe_command(process))
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _describe_command(process: Command) -> str:
-    if process.failure:
-        return f"{process.words[0]}: {process.failure}"
-    if process.status is None:
-        return f"{process.words[0]}: not ended yet"
-    code = os.waitstatus_to_exitcode(process.status)
-    ended = f"ended with {code}" if code >= 0 else f"ended by signal {-code}"
-    return f"{process.words[0]}: {ended}"

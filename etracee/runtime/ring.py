@@ -2,6 +2,8 @@
 
 Layout and protocol: Documentation/bpf/ringbuf.rst. Page 0 holds the consumer's position, page 1
 the producer's, the data follow and are mapped twice, so that no record is broken at the end.
+Positions and headers are read and written as whole aligned words, which is order enough on x86-64;
+arm64 asks for acquire and release, which Python cannot express: there, this is not proven.
 """
 
 from __future__ import annotations

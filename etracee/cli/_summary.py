@@ -1,0 +1,40 @@
+"""The summary at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from etracee.command import Command
+from etracee.monitor import Summary
+
+
+def describe(summary: Summary, process: Command | None) -> str:
+    """Return the summary: a table of events, then what is worth a line."""
+    rows: list[Sequence[object]] = [("event", "seen", "filtered", "sent", "lost", "cut")]
+    for name, counts in summary.counts.items():
+        if not counts.seen and name not in summary.delivered:
+            continue
+        rejected = summary.rejected.get(name, 0)
+        filtered, sent = counts.filtered + rejected, counts.sent - rejected
+        rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))
+    lines = [f"{row[0]!s:<16}" + "".join(f"{cell!s:>11}" for cell in row[1:]) for row in rows]
+    lines += (f"alerts of {rule}: {count}" for rule, count in summary.alerts.items())
+    lines += (
+        f"left open by cut values, {who}: {count}" for who, count in summary.open_answers.items()
+    )
+    if summary.misses:
+        lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
+    if process:
+        lines.append(_describe_command(process))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _describe_command(process: Command) -> str:
+    if process.failure:
+        return f"{process.words[0]}: {process.failure}"
+    if process.status is None:
+        return f"{process.words[0]}: not ended yet"
+    code = os.waitstatus_to_exitcode(process.status)
+    ended = f"ended with {code}" if code >= 0 else f"ended by signal {-code}"
+    return f"{process.words[0]}: {ended}"
