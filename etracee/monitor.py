@@ -61,6 +61,8 @@ class Summary:
     alerts: dict[str, int]
     open_answers: dict[str, int]
     misses: int = 0
+    left_over: int = 0
+    """Events that were decoded behind the last one that a limit let through."""
 
     @property
     def lost(self) -> int:
@@ -83,6 +85,7 @@ class Monitor:
     interrupted: bool = False
     failure: str | None = None
     _stopping: bool = False
+    _left_over: int = 0
     _lost: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -163,13 +166,14 @@ class Monitor:
         before = sum(self.decoder.received)
         found = self.decoder.read(self._ring.data, self._ring.records(_BATCH))
         items: list[Item] = []
-        for event, is_delivered, fired in found:
+        for number, (event, is_delivered, fired) in enumerate(found, 1):
             if is_delivered:
                 items.append(event)
             items += self.engine.alerts(event, fired)
             if self.limits.count and self.delivered + len(items) >= self.limits.count:
                 items = items[: self.limits.count - self.delivered]
                 self._stopping = True
+                self._left_over = len(found) - number
                 break
         self._deliver(items)
         return sum(self.decoder.received) - before
@@ -241,6 +245,7 @@ class Monitor:
             alerts=dict(self.engine.fired),
             open_answers={name: count for name, count in answers if count},
             misses=misses,
+            left_over=self._left_over,
         )
 
 
