@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -93,7 +93,6 @@ class Observation:
     counts: dict[str, Counts]
     processor_ns: int
     wall_ns: int
-    started: float = field(default_factory=time.monotonic)
 
     def finish(self) -> Traced:
         """Wait until etracee has written all that has happened, and return the figures.

@@ -82,7 +82,6 @@ class Source(str, enum.Enum):
     USER_EXIT = "user memory at exit"
     USER_ENTRY = "user memory at entry"
     DERIVED = "derived from other fields"
-    RECORD = "the record itself"
 
 
 @dataclass(frozen=True)

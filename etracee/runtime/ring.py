@@ -49,8 +49,3 @@ class Ring:
                 at += ((header & ~_DISCARD) + _HEADER + 7) & ~7
         finally:
             self._consumer[0] = at
-
-    @property
-    def pending(self) -> int:
-        """Return the bytes that wait to be read."""
-        return int(self._producer[0] - self._consumer[0])

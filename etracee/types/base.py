@@ -10,9 +10,6 @@ from typing import Any, ClassVar
 from etracee.event import Storage
 from etracee.fragments import Py
 
-Constant = int | bytes | tuple[int, int]
-"""A number, a text, or a range: its first and last number."""
-
 
 class Kind(enum.Enum):
     """What a value is to the operators; beside it, the Python value that stands for it."""
