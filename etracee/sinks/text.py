@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from etracee.event import Alert, Item, Loss
 from etracee.problems import printable
-from etracee.sinks.base import DescriptorSink
+from etracee.sinks.base import DescriptorSink, SinkKind
+from etracee.sinks.file import FileOutlet, opener
 
 _HEAD = {
     "timestamp",
@@ -35,12 +37,52 @@ class TextSink(DescriptorSink):
         return "".join(f"{_line(item)}\n" for item in items).encode("utf-8", "replace")
 
 
-def _line(item: Item) -> str:
+class TextFile(FileOutlet):
+    """Appends each item as a line, with the day, since files outlast it."""
+
+    def encode(self, items: Sequence[Item]) -> bytes:
+        lines = (f"{_day_and_time(item)} {describe(item)}\n" for item in items)
+        return "".join(lines).encode("utf-8", "replace")
+
+
+SINK = SinkKind(
+    name="text",
+    target="FILE",
+    doc="Lines for people, appended to FILE; SIGHUP opens it anew.",
+    takes_events=True,
+    open=opener(TextFile),
+)
+
+
+def describe(item: Item) -> str:
+    """Return what a line says of `item` besides the time; control characters are escaped."""
     if isinstance(item, Alert):
-        return f"{_time(item.human_time)} ALERT {item.level} {item.rule}: {printable(item.message)}"
+        return f"ALERT {item.level} {item.rule}: {printable(item.message)}"
     if isinstance(item, Loss):
-        return f"LOST {item.count} {item.event} events"
+        blind = f", unseen by {', '.join(item.blind_rules)}" if item.blind_rules else ""
+        return f"LOST {item.count} {item.event} events{blind}"
     return _event(msgspec.structs.asdict(item), item.texts)
+
+
+def nanoseconds(item: Item) -> int:
+    """Return when it happened, since the epoch; of a loss, when its time had ended."""
+    return int(item.end if isinstance(item, Loss) else getattr(item, "timestamp"))  # noqa: B009
+
+
+def type_of(item: Item) -> str:
+    """Return what stands under `type` in JSON."""
+    return str(item.__struct_config__.tag or getattr(item, "type"))  # noqa: B009
+
+
+def _day_and_time(item: Item) -> str:
+    time = datetime.fromtimestamp(nanoseconds(item) / 1e9)
+    return time.isoformat(" ", "milliseconds")
+
+
+def _line(item: Item) -> str:
+    if isinstance(item, Loss):
+        return describe(item)
+    return f"{getattr(item, 'human_time').partition(' ')[2]} {describe(item)}"  # noqa: B009
 
 
 def _event(event: dict[str, Any], texts: tuple[str, ...]) -> str:
@@ -51,11 +93,7 @@ def _event(event: dict[str, Any], texts: tuple[str, ...]) -> str:
     result = _result(event["ret"]) if "ret" in event else ""
     cut = f" (cut: {', '.join(event['truncated'])})" if event["truncated"] else ""
     call = f"{event['type']}({shown}){result}{cut}"
-    return f"{_time(event['human_time'])} {who} {call}  {context}".rstrip()
-
-
-def _time(human: str) -> str:
-    return human.partition(" ")[2]
+    return f"{who} {call}  {context}".rstrip()
 
 
 def _bare(value: object) -> str:

@@ -123,7 +123,7 @@ def test_text_names_what_was_cut() -> None:
 
 def test_text_of_alerts_and_losses() -> None:
     assert written(TextSink, alert("cat opened it"), _loss()) == (
-        b"10:30:56.789 ALERT high r: cat opened it\nLOST 7 openat events\n"
+        b"10:30:56.789 ALERT high r: cat opened it\nLOST 7 openat events, unseen by r\n"
     )
 
 
