@@ -1,0 +1,1 @@
+"""Sigma rules, turned into etracee's by a processing pipeline and a backend for pySigma."""
