@@ -1,0 +1,75 @@
+"""`etracee explain`: what the kernel decides, what is captured for whom, and what is doubtful."""
+
+from __future__ import annotations
+
+import os
+
+import click
+import msgspec
+
+from etracee.cli._options import filter_options, filters_from, profile_option, split
+from etracee.explain import Attachment, explain, render_text
+from etracee.kernel.bpf import possible_cpus
+from etracee.kernel.probe import choose_attachment
+from etracee.plan import Request, attach_by, make_plan
+from etracee.problems import ProblemsError
+from etracee.source_set import load_source_set
+
+
+@click.command()
+@profile_option
+@click.option("-r", "--rules", multiple=True, help="Rule file: a bundled name or a path.")
+@click.option(
+    "--attach",
+    type=click.Choice(["auto", "tracepoint", "raw_tracepoint"]),
+    help="How calls are met, instead of what the profile says.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--tree", is_flag=True, help="The program that `run … -- COMMAND` would use.")
+@filter_options
+def command(
+    profile: str,
+    rules: tuple[str, ...],
+    attach: str | None,
+    form: str,
+    tree: bool,
+    events: tuple[str, ...],
+    pid: tuple[str, ...],
+    uid: tuple[str, ...],
+    gid: tuple[str, ...],
+    comm: tuple[str, ...],
+    alerts_only: bool,
+    allow_actions: bool,
+) -> None:
+    """Show what becomes of a profile and its rules. Needs no root.
+
+    Of each rule and each comparison: whether the kernel decides it, or userspace and why. Of each
+    event: the tests in their order, the fields captured and for whom, the bytes. Then programs,
+    maps, and warnings. `etracee schema explanation` describes the JSON.
+    """
+    request = Request(
+        filters_from(pid, uid, gid, comm), split(events), tree, alerts_only, allow_actions
+    )
+    source = load_source_set(profile, rules)
+    plan = make_plan(source.profile, source.rules, request, source.catalog)
+    chosen = _attachment(attach or plan.options.attach)
+    plan = attach_by(plan, chosen.kind, typed_loads=True)
+    explanation = explain(source, plan, chosen, possible_cpus())
+    if form == "json":
+        print(msgspec.json.encode(explanation).decode())
+    else:
+        print(render_text(explanation), end="")
+
+
+def _attachment(wanted: str) -> Attachment:
+    """Return what this host would choose, where it can be asked."""
+    if wanted != "auto":
+        return Attachment(wanted, "as was asked for")
+    if os.geteuid() != 0:
+        return Attachment("tracepoint", "the cheapest way; only root can ask this kernel for it")
+    try:
+        found = choose_attachment(wanted)
+    except ProblemsError as error:
+        why = f"the cheapest way, but it does not work here: {error.problems[0].message}"
+        return Attachment("tracepoint", why)
+    return Attachment(found.attach, found.why or "the cheapest way, which this kernel takes")

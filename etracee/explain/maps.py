@@ -1,0 +1,65 @@
+"""The maps of a program and what they take, as templates/bpf/body.c.j2 declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from etracee.explain.model import Map
+from etracee.fragments import C
+from etracee.plan import Plan
+from etracee.render.cview import view_program
+from etracee.render.views import ProgramView
+
+HASH_ENTRY = 64
+"""About what an entry of a hash takes besides key and value: struct htab_elem and its bucket,
+kernel/bpf/hashtab.c."""
+TRIE_NODE = 40
+"""The same of a trie: struct lpm_trie_node, kernel/bpf/lpm_trie.c."""
+WALK = 4544
+"""About the bytes of struct walk of templates/bpf/path.c.j2; the kernel's structures decide."""
+
+
+def maps_of(plan: Plan, cpus: int) -> tuple[tuple[Map, ...], int]:
+    """Return the maps on a host with that many possible CPUs, and the bytes of the scratch space.
+
+    ProblemsError where a record has no room in it.
+    """
+    view = view_program(plan, lambda _: C("0"))
+    return tuple(_maps(plan, view, cpus)), view.scratch_words * 8
+
+
+def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
+    scratch = view.scratch_words * 8
+    yield _array("tracepoints", "program array", 4, view.tracepoint_slots, 1)
+    yield _array("raw_tracepoints", "program array", 4, view.raw_slots, 1)
+    if view.tree:
+        yield _hash("tracked", "hash", 4, 65536)
+    else:
+        yield _array("config", "array", 12, 1, 1)
+    yield _array("counts", "per-CPU array", 32, view.counters, cpus)
+    yield _array("scratch", "per-CPU array", scratch, 1, cpus)
+    if view.exec_events:
+        yield _hash("pending", "LRU hash", scratch, 512)
+        yield _array("previous", "program array", 4, 1, 1)
+    ring = plan.options.ring_buffer
+    yield Map("events", "ring buffer", 0, 0, ring, ring)
+    if view.paths:
+        yield _array("walks", "per-CPU array", WALK, 1, cpus)
+    if any(hook.function == "sched_process_exit" for hook in plan.hooks):
+        yield _hash("ended", "LRU hash", 4, 1024, key=16)
+    if view.kills:
+        yield _hash("protected", "hash", 4, 1024)
+    for trie in plan.tries:
+        key, value, entries = 4 + trie.size, 8 * trie.words, max(len(trie.entries), 1)
+        memory = len(trie.entries) * (TRIE_NODE + key + value)
+        yield Map(f"{trie.field}_trie", "LPM trie", key, value, entries, memory)
+
+
+def _array(name: str, kind: str, value: int, entries: int, copies: int) -> Map:
+    rounded = -(-value // 8) * 8
+    return Map(name, kind, 4, value, entries, rounded * entries * copies)
+
+
+def _hash(name: str, kind: str, value: int, entries: int, key: int = 4) -> Map:
+    memory = entries * (HASH_ENTRY + -(-key // 8) * 8 + -(-value // 8) * 8)
+    return Map(name, kind, key, value, entries, memory)

@@ -1,0 +1,116 @@
+"""What may be missed although nothing is wrong; Plan.warnings has what never happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from etracee.catalog import Field
+from etracee.catalog.model import PartOf
+from etracee.engine.windows import MOST_INSTANCES
+from etracee.event import EventLayout
+from etracee.expr.tree import Reference, Test, Tree, leaves
+from etracee.plan import Plan, RulePlan
+from etracee.plan.warnings import filters_of, place_of, texts_of
+from etracee.problems import Problem
+from etracee.profile.written import Located
+from etracee.rules import Rule
+from etracee.source_set import SourceSet
+from etracee.types import Kind
+from etracee.types.number import Number
+
+LONGEST_NAME = 4096
+"""Bytes of the longest name that a call takes: PATH_MAX, include/uapi/linux/limits.h."""
+
+
+def find_doubts(source: SourceSet, plan: Plan) -> Iterator[Problem]:
+    """Yield siblings left out, ends of texts that may be cut, and keys without a limit."""
+    watched = [event.name for event in source.profile.events.values()]
+    yield from _siblings(plan, watched, "the profile watches", source.profile.events)
+    for event in plan.events:
+        places = filters_of(source.profile, event.name)
+        yield from _cut_ends(event.filters, event.layout, places)
+    layouts = {event.name: event.layout for event in plan.events}
+    for written, rule in zip(source.rules.rules, plan.rules, strict=True):
+        yield from _of_rule(plan, written, rule, layouts)
+
+
+def _of_rule(
+    plan: Plan, written: Rule, rule: RulePlan, layouts: dict[str, EventLayout]
+) -> Iterator[Problem]:
+    for step, planned in zip(written.steps, rule.steps, strict=True):
+        who = f"rule {rule.id} looks at"
+        yield from _siblings(plan, step.events, who, planned.conditions)
+        for name, tree in planned.conditions.items():
+            if name in layouts:
+                yield from _cut_ends(tree, layouts[name], texts_of(written, step))
+    for window in (written.window, written.at_most):
+        if window is not None:
+            yield from _keys(plan, rule, window.by)
+
+
+def _siblings(
+    plan: Plan, written: Sequence[Located], who: str, names: Iterable[str]
+) -> Iterator[Problem]:
+    """Yield the events that do the same as one of `names`, and are not among them."""
+    watched = set(names)
+    for family, members in plan.catalog.families.items():
+        lacking = [name for name in members if name not in watched]
+        place = next((event for event in written if event.text in members), None)
+        if lacking and place is not None:
+            message = f"{who} {place.text} without {', '.join(lacking)}, which do the same"
+            yield Problem(place.key_place(), message, f"all of them are ${family}")
+
+
+def _cut_ends(tree: Tree, layout: EventLayout, texts: Sequence[Located]) -> Iterator[Problem]:
+    """Yield fields of which only the beginning is captured, and whose end is compared."""
+    tests: dict[Field, dict[Test, None]] = {}
+    for test in leaves(tree):
+        if isinstance(test, Test) and _needs_end(test) and _limit(test.field, layout):
+            tests.setdefault(test.field, {})[test] = None
+    for field, of_field in tests.items():
+        first, *more = of_field
+        what = f"`{first.text}`{f' and {len(more)} more' if more else ''}"
+        message = f"{what}: of {field.name}, {_limit(field, layout)} bytes are captured, and the "
+        message += "end of a longer one is not known: false, and counted"
+        option = "max_argv" if isinstance(field.origin, PartOf) else "max_string"
+        yield Problem(place_of([first], texts), message, f"raise options.{option}, up to 4096")
+
+
+def _needs_end(test: Test) -> bool:
+    is_known = not isinstance(test.constant, Reference)
+    return is_known and test.operator.needs_end(test.constant)
+
+
+def _limit(field: Field, layout: EventLayout) -> int | None:
+    """Return the bytes at which an option cuts a text, None where it is not cut."""
+    whole = field.origin.whole if isinstance(field.origin, PartOf) else field.name
+    slot = next((slot for slot in layout.variable if slot.name == whole), None)
+    is_chosen = slot is not None and field.kind is Kind.TEXT and field.type.most is None
+    return slot.limit if slot and is_chosen and slot.limit < LONGEST_NAME else None
+
+
+def _keys(plan: Plan, rule: RulePlan, by: Iterable[Located]) -> Iterator[Problem]:
+    many = [key for key in by if any(_has_many(f) for f in _fields(plan, rule, key.text))]
+    if many:
+        names = ", ".join(key.text for key in many)
+        message = f"rule {rule.id} keeps state for each {names}, of which there may be many"
+        bound = f"it is kept for {MOST_INSTANCES:,} at a time, and the oldest is forgotten"
+        yield Problem(many[0].place(), message, bound)
+
+
+def _fields(plan: Plan, rule: RulePlan, name: str) -> Iterator[Field]:
+    for event in rule.events:
+        fields = {**plan.catalog.context, **plan.catalog.events[event].fields}
+        if name in fields:
+            yield fields[name]
+
+
+def _has_many(field: Field) -> bool:
+    """Say whether a field has more values than state is kept for."""
+    if field.kind is Kind.NUMBER:
+        return isinstance(field.type, Number) and field.name not in _FEW
+    return field.kind is Kind.ADDRESS or field.type.storage.variable
+
+
+_FEW = ("uid", "gid", "euid", "egid")
+"""Numbers that are many by their type, and few on a host."""

@@ -1,0 +1,95 @@
+"""What is explained of a program, held against the maps and programs that the kernel has of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hostc
+import pytest
+
+from etracee.explain import Attachment, explain
+from etracee.explain.model import Map
+from etracee.kernel.bpf import possible_cpus
+from etracee.kernel.btf import Btf
+from etracee.kernel.offsets import render_offsets
+from etracee.plan import Plan, Request, make_plan
+from etracee.render import render_program
+from etracee.resources import bundled
+from etracee.runtime.load import import_bcc
+from etracee.source_set import SourceSet, load_source_set
+
+RULE = {
+    "id": "r",
+    "title": "R",
+    "events": ["$open"],
+    "condition": f"filename in ({', '.join(f'/etc/{n}' for n in range(40))}) and path exists",
+    "actions": ["kill"],
+}
+KINDS = {
+    1: "hash",
+    2: "array",
+    3: "program array",
+    6: "per-CPU array",
+    9: "LRU hash",
+    11: "LPM trie",
+    27: "ring buffer",
+}
+"""Of enum bpf_map_type, include/uapi/linux/bpf.h."""
+
+
+@pytest.mark.filterwarnings("ignore:not a bytes object:DeprecationWarning")
+@pytest.mark.parametrize("tree", [False, True])
+def test_maps_are_those_of_the_kernel(host: None, tmp_path: Path, tree: bool) -> None:
+    source, plan = _plan(tmp_path, {"execve": {}, "exit": {}}, tree)
+    said = explain(source, plan, Attachment("tracepoint", ""), possible_cpus())
+    real = {m.name: m for m in _real_maps(tmp_path, plan)}
+    told = {m.name: m for m in said.maps}
+    assert told.keys() == real.keys()
+    for name, found in real.items():
+        assert told[name].kind == found.kind
+        assert (told[name].key_bytes, told[name].entries) == (found.key_bytes, found.entries)
+        if name == "walks":  # its size follows from the kernel's structures
+            assert abs(told[name].value_bytes - found.value_bytes) < 256
+        else:
+            assert told[name].value_bytes == found.value_bytes
+        if found.memory > 4096:
+            assert 0.5 < told[name].memory / found.memory < 2, name
+
+
+def _plan(directory: Path, events: Mapping[str, Any], tree: bool) -> tuple[SourceSet, Plan]:
+    profile = hostc.write_yaml(directory / "p.yaml", {"name": "test", "events": events})
+    rules = hostc.write_yaml(directory / "r.yaml", {"rules": [RULE]})
+    source = load_source_set(str(profile), (str(rules),))
+    request = Request(tree=tree, allow_actions=True)
+    return source, make_plan(source.profile, source.rules, request, source.catalog)
+
+
+def _real_maps(directory: Path, plan: Plan) -> Iterator[Map]:
+    """Yield the maps that BCC makes of the program, as the kernel describes them."""
+    program = render_program(plan)
+    with Btf() as btf:
+        (directory / "offsets.h").write_text(render_offsets(btf, program.offsets))
+    headers = bundled("templates") / "bpf"
+    os.environ["BCC_KERNEL_SOURCE"] = str(headers)
+    flags = [f"-I{directory}", f"-I{headers / 'include'}", "-DGENERATION=0"]
+    bpf = import_bcc().BPF(text=program.c, cflags=flags)
+    lib = ctypes.CDLL("libbcc.so.0")
+    lib.bpf_table_name.restype = ctypes.c_char_p
+    module = ctypes.c_void_p(bpf.module)
+    for number in range(lib.bpf_num_tables(module)):
+        descriptor = lib.bpf_table_fd_id(module, ctypes.c_size_t(number))
+        text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        told = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+        yield Map(
+            name=lib.bpf_table_name(module, ctypes.c_size_t(number)).decode(),
+            kind=KINDS[int(told["map_type"])],
+            key_bytes=int(told["key_size"]),
+            value_bytes=int(told["value_size"]),
+            entries=int(told["max_entries"]),
+            memory=int(told["memlock"]),
+        )
+    bpf.cleanup()
