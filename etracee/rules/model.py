@@ -1,90 +1,96 @@
-"""The YAML of rule files."""
+"""Rules as they are loaded: every part with the place where it was written."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
-
-from etracee.event import LEVELS
-from etracee.profile.model import Expression, Located, Name, NamedList, Text, Written
+from etracee.profile.definitions import Definition
+from etracee.profile.written import Located
 
 
-def _known_level(level: str) -> str:
-    if level not in LEVELS:
-        first = ", ".join(map(repr, LEVELS[:-1]))
-        raise ValueError(f"{level!r} is none of {first} or {LEVELS[-1]!r}")
-    return level
+@dataclass(frozen=True)
+class TestEvent:
+    """An event of a test: its type, and its fields as they are printed."""
 
+    type: str
+    values: Mapping[str, Any]
+    where: Located
 
-Level = Annotated[
-    str, AfterValidator(_known_level), Field(json_schema_extra={"enum": list(LEVELS)})
-]
-
-
-class WrittenTest(Written):
-    """An event as it is printed, and whether the rule fires on it."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: Name
-    fires: Annotated[
-        Literal["true", "false"], WithJsonSchema({"type": "boolean"}, mode="validation")
-    ]
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Return the event's fields."""
-        return self.model_extra or {}
-
-
-class WrittenRule(Written):
-    """A rule: the events it looks at, and the condition under which it fires."""
-
-    id: Name
-    title: Annotated[str, Field(min_length=1, max_length=256)]
-    description: Text | None = None
-    author: Text | None = None
-    references: tuple[Text, ...] = ()
-    falsepositives: tuple[Text, ...] = ()
-    level: Level = "medium"
-    tags: list[Text] = Field([], description="Such as attack.t1003.008.")
-    events: Annotated[list[Text], Field(min_length=1)] = Field(
-        description="Event names, or families such as $open."
-    )
-    condition: Expression
-    output: Text | None = Field(None, description="Message with {field}; the title unless told.")
-    tests: tuple[WrittenTest, ...] = ()
-
-
-class WrittenRules(Written):
-    """A rule file."""
-
-    lists: dict[Name, list[Text]] = Field({}, description="Named lists, for $NAME in conditions.")
-    rules: Annotated[list[WrittenRule], Field(min_length=1)]
+    __test__ = False  # not a test case, whatever pytest thinks of the name
 
 
 @dataclass(frozen=True)
 class RuleTest:
-    """A test of a rule: an event's type and printed fields, and whether the rule fires."""
+    """Events, `every` seconds apart, and how many alerts the rule gives on them."""
 
-    type: str
-    values: dict[str, Any]
-    fires: bool
+    events: tuple[TestEvent, ...]
+    alerts: int
     where: Located
+    repeat: int = 1
+    every: float = 0.001
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Events, `every` seconds apart, and the rules that fire on them, in order."""
+
+    name: str
+    events: tuple[TestEvent, ...]
+    alerts: tuple[str, ...]
+    where: Located
+    repeat: int = 1
+    every: float = 0.001
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a rule waits for; a rule without a sequence has one. `condition` None: any event."""
+
+    name: Located | None
+    events: tuple[Located, ...]
+    condition: Located | None
+
+
+@dataclass(frozen=True)
+class Window:
+    """So many within so many seconds, for each combination of the values of `by`."""
+
+    count: int
+    within: float
+    by: tuple[Located, ...]
+    distinct: Located | None = None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule and where its parts were written. `lists` are those of its file."""
+    """A rule. `window` is that of a threshold, or of a sequence, whose count is 1."""
 
     id: Located
     title: str
     level: str
     tags: tuple[str, ...]
-    events: tuple[Located, ...]
-    condition: Located
+    steps: tuple[Step, ...]
+    exceptions: tuple[Located, ...]
+    window: Window | None
+    at_most: Window | None
+    actions: tuple[str, ...]
     output: Located
     tests: tuple[RuleTest, ...]
-    lists: dict[str, NamedList]
+    trigger: str | None
+    near_miss: str | None
+
+    @property
+    def events(self) -> tuple[Located, ...]:
+        """Return the events and families of all steps."""
+        return tuple(event for step in self.steps for event in step.events)
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules of all files that were asked for; `definitions` hold over all of them."""
+
+    rules: tuple[Rule, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()

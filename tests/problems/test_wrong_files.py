@@ -15,15 +15,17 @@ import pytest
 
 from etracee.cli import main
 from etracee.plan import Request, make_plan
-from etracee.problems import ExitCode, Problem, ProblemsError
+from etracee.problems import ExitCode, Place, Problem, ProblemsError
 from etracee.source_set import load_source_set
 
 HERE = Path(__file__).parent
 PROFILES = sorted(HERE.glob("*.yaml"))
 RULES = sorted((HERE / "rules").glob("*.yaml"))
+TESTED = sorted((HERE / "tested").glob("*.yaml"))
 GOOD_PROFILE = "name: fine\nevents: {openat: {}}\n"
 
 _EXPECTED = re.compile(r"# error: (?::(\d+): )?(.*?)\s*(?=# error: |$)")
+_TOLD = re.compile(r"(.*?):(\d+):(\d+): (.*)")
 _NAMED_FILE = re.compile(r"(?<=[\[ ])\.\.?/[\w./-]+\.yaml")
 
 
@@ -69,6 +71,13 @@ def problems_of(profile: Path, *rules: Path) -> tuple[Problem, ...]:
     return caught.value.problems
 
 
+def problem_of(line: str) -> Problem:
+    """Return the problem that a line tells."""
+    found = _TOLD.fullmatch(line)
+    assert found, line
+    return Problem(Place(found[1], int(found[2]), int(found[3])), found[4])
+
+
 def compare(problems: tuple[Problem, ...], expected: list[Expected]) -> None:
     assert expected, "the file says of no line what is wrong"
     missing = [e for e in expected if not any(e.fits(problem) for problem in problems)]
@@ -87,7 +96,18 @@ def test_profile(path: Path) -> None:
 def test_rules(path: Path, tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     profile.write_text(GOOD_PROFILE)
-    compare(problems_of(profile, path), expected_in(path))
+    expected = [e for file in involved(path) for e in expected_in(file)]
+    compare(problems_of(profile, path), expected)
+
+
+@pytest.mark.parametrize("path", TESTED, ids=lambda path: path.stem)
+def test_tests_of_rules(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `etracee test` says of rules that are right, and tests that are wrong."""
+    with pytest.raises(SystemExit) as ended:
+        main(["test", str(path)])
+    assert ended.value.code == ExitCode.WRONG_INPUT
+    told = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(" ")]
+    compare(tuple(map(problem_of, told)), expected_in(path))
 
 
 @pytest.mark.parametrize(
