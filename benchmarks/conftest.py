@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from etracee.clock import Clock
-from etracee.decoding import Decoder, import_decoder
+from etracee.decoding import Decoder, Reader, import_decoder
 from etracee.event import EventLayout
 from etracee.plan import Plan, Request, attach_by, make_plan
+from etracee.plan.pushdown import OTHERS
 from etracee.render import Program, render_program
 from etracee.source_set import SourceSet, load_source_set
 
@@ -49,6 +50,10 @@ _MIX = ("openat",) * 16 + ("connect", "connect", "execve", "exit")
 """What a host does: far more opens than anything else."""
 
 
+_UNDECIDED = 1 << OTHERS
+"""The bits of rules in a record when the kernel leaves them all to Python."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Packed records, and the offset of each."""
@@ -57,10 +62,25 @@ class Batch:
     offsets: tuple[int, ...]
 
 
-def make_minimal_plan(source: SourceSet) -> Plan:
+def make_running_plan(source: SourceSet, *, alerts_only: bool = False) -> Plan:
     """Return the plan as the running monitor would have it."""
-    plan = make_plan(source.profile, source.rules, Request(), source.catalog)
+    request = Request(alerts_only=alerts_only)
+    plan = make_plan(source.profile, source.rules, request, source.catalog)
     return attach_by(plan, "tracepoint", typed_loads=True)
+
+
+def start_reader(program: Program, directory: Path) -> tuple[Reader, Decoder]:
+    """Import the program's decoder, and return it with what reads records by it."""
+    path = directory / "decoder.py"
+    path.write_text(program.python)
+    reader, decoder = Reader(Clock()), Decoder(import_decoder(path))
+    reader.add(0, decoder)
+    return reader, decoder
+
+
+def pack_opens(layout: EventLayout) -> Batch:
+    """Return RECORDS opens."""
+    return _pack_all({"openat": layout}, ("openat",))
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +92,7 @@ def source() -> SourceSet:
 @pytest.fixture(scope="session")
 def plan(source: SourceSet) -> Plan:
     """Return its plan."""
-    return make_minimal_plan(source)
+    return make_running_plan(source)
 
 
 @pytest.fixture(scope="session")
@@ -82,20 +102,21 @@ def program(plan: Plan) -> Program:
 
 
 @pytest.fixture
-def decoder(program: Program, tmp_path: Path) -> Decoder:
-    """Return the generated decoder, imported."""
-    path = tmp_path / "decoder.py"
-    path.write_text(program.python)
-    return Decoder(import_decoder(path), Clock())
+def running(program: Program, tmp_path: Path) -> tuple[Reader, Decoder]:
+    """Return the generated decoder, and its reader."""
+    return start_reader(program, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def batch(plan: Plan) -> Batch:
     """Return RECORDS records in the mix, one after the other as in the ring."""
-    layouts = {event.name: event.layout for event in plan.events}
+    return _pack_all({event.name: event.layout for event in plan.events}, _MIX)
+
+
+def _pack_all(layouts: Mapping[str, EventLayout], mix: Sequence[str]) -> Batch:
     data, offsets = bytearray(), []
     for number in range(RECORDS):
-        name = _MIX[number % len(_MIX)]
+        name = mix[number % len(mix)]
         variants = _VALUES[name]
         data += bytes(_HEADER)
         offsets.append(len(data))
@@ -110,7 +131,7 @@ def _pack(layout: EventLayout, values: Mapping[str, Any], number: int) -> bytes:
     A slot that no value is known for is empty.
     """
     fixed, tail = bytearray(layout.size), b""
-    header = {"time": 10**12 + number * 2000, "event": layout.index}
+    header = {"time": 10**12 + number * 2000, "event": layout.index, "rules": _UNDECIDED}
     given = {**header, **values}
     for slot in layout.slots:
         is_bytes = slot.storage.variable or slot.storage.array

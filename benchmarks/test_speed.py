@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from conftest import RECORDS, Batch, make_minimal_plan
+import pytest
+from conftest import RECORDS, Batch, make_running_plan, pack_opens, start_reader
+from mixed_rules import write_mixed_rules
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from etracee.decoding import Decoder
+from etracee.decoding import Decoder, Reader
 from etracee.event import Item
-from etracee.expr.check import Report, check, scope_of
+from etracee.expr.check import check
+from etracee.expr.scope import Report, scope_of
 from etracee.plan import Plan
 from etracee.render import render_program
 from etracee.sinks.json import JsonSink
@@ -29,7 +33,7 @@ def test_load_source(benchmark: BenchmarkFixture) -> None:
 
 def test_plan(benchmark: BenchmarkFixture, source: SourceSet) -> None:
     """Models → plan."""
-    plan = benchmark(make_minimal_plan, source)
+    plan = benchmark(make_running_plan, source)
     assert len(plan.events) == 4
 
 
@@ -54,18 +58,34 @@ def test_check_expression(benchmark: BenchmarkFixture, source: SourceSet) -> Non
     assert benchmark(check_once).problems == []
 
 
-def test_decode(benchmark: BenchmarkFixture, decoder: Decoder, batch: Batch) -> None:
+def test_decode(benchmark: BenchmarkFixture, running: tuple[Reader, Decoder], batch: Batch) -> None:
     """A batch of records → events."""
+    reader, decoder = running
     benchmark.extra_info["events"] = RECORDS
-    found = benchmark(decoder.read, batch.data, batch.offsets)
+    found = benchmark(reader.read, batch.data, batch.offsets)
     assert len(found) == RECORDS
     assert all(decoder.received)
 
 
-def test_encode(benchmark: BenchmarkFixture, decoder: Decoder, batch: Batch) -> None:
-    """A batch of events → JSON lines."""
+@pytest.mark.parametrize("count", [10, 1000])
+def test_decide(benchmark: BenchmarkFixture, tmp_path: Path, count: int) -> None:
+    """A batch of opens, none of which is one that the rules look for → nothing."""
+    rules = tmp_path / "rules.yaml"
+    write_mixed_rules(rules, count)
+    plan = make_running_plan(load_source_set("minimal", (str(rules),)), alerts_only=True)
+    (event,) = plan.events
+    reader, decoder = start_reader(render_program(plan), tmp_path)
+    batch = pack_opens(event.layout)
     benchmark.extra_info["events"] = RECORDS
-    events: list[Item] = [found[0] for found in decoder.read(batch.data, batch.offsets)]
+    assert benchmark(reader.read, batch.data, batch.offsets) == []
+    assert decoder.rejected == decoder.received != [0]
+
+
+def test_encode(benchmark: BenchmarkFixture, running: tuple[Reader, Decoder], batch: Batch) -> None:
+    """A batch of events → JSON lines."""
+    reader, decoder = running
+    benchmark.extra_info["events"] = RECORDS
+    events: list[Item] = [found[0] for found in reader.read(batch.data, batch.offsets)]
     lines = benchmark(JsonSink(-1).encode, events).splitlines()
     assert len(lines) == RECORDS
     assert {json.loads(line)["type"] for line in lines} == set(decoder.names)

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from etracee.problems import ExitCode
 
@@ -18,8 +18,17 @@ _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 class Command:
     """A process that exists, but begins to run the program only at release()."""
 
-    def __init__(self, words: Sequence[str], *, stdout: int | None = None) -> None:
-        """Fork; with `stdout`, what the program prints goes to that descriptor instead."""
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        stdout: int | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        """Fork; with `stdout`, what the program prints goes to that descriptor instead.
+
+        `prepare` is called in the new process, before release().
+        """
         self.words = words
         self.status: int | None = None
         self._failure: int | None = None
@@ -29,7 +38,7 @@ class Command:
         if self.pid == 0:
             os.close(self._gate)
             os.close(self._report)
-            _run(words, gate, report, stdout)
+            _run(words, gate, report, stdout, prepare)
         os.close(gate)
         os.close(report)
 
@@ -84,7 +93,13 @@ def _find(word: str) -> str | None:
     return shutil.which(word) or shutil.which(word, mode=os.F_OK)
 
 
-def _run(words: Sequence[str], gate: int, report: int, stdout: int | None) -> None:
+def _run(
+    words: Sequence[str],
+    gate: int,
+    report: int,
+    stdout: int | None,
+    prepare: Callable[[], None] | None,
+) -> None:
     """Become the program, in the child; only execve(2) happens after the gate opens."""
     try:
         for number in _RESTORED:
@@ -92,8 +107,11 @@ def _run(words: Sequence[str], gate: int, report: int, stdout: int | None) -> No
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         if stdout is not None:
             os.dup2(stdout, 1)
+        if prepare is not None:
+            prepare()
         environment = os.environb
         arguments = [os.fsencode(word) for word in words]
         program = _find(words[0])

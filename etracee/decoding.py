@@ -1,4 +1,4 @@
-"""Import the generated decoder, and read batches of records with it."""
+"""Import the generated decoders, and read batches of records with them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from types import ModuleType
 from typing import Any
 
 from etracee.clock import Clock
+from etracee.engine.alerts import Hit
 from etracee.event import Event
 
-Fired = Iterable[int]
+Fired = Iterable[Hit]
+Found = tuple[Event, bool, Fired, int]
+"""An event, whether it is delivered by itself, the rules that fired on it, and its generation."""
 
 
 def import_decoder(path: Path) -> ModuleType:
@@ -24,43 +27,72 @@ def import_decoder(path: Path) -> ModuleType:
 
 
 class Decoder:
-    """Turns records into events, by the functions of a generated module.
+    """The generated module of one program, and what it has decoded.
 
     The counts are by index of the event: records received, those that Python's part of the
     filters rejected, and events of which a value was cut.
     """
 
-    def __init__(self, module: ModuleType, clock: Clock) -> None:
+    def __init__(self, module: ModuleType) -> None:
         self.names: tuple[str, ...] = module.EVENTS
         self.delivered: tuple[bool, ...] = module.DELIVERED
         self.rules: tuple[Any, ...] = module.RULES
+        self.shown: dict[tuple[str, str], Any] = module.SHOWN
+        self.allows_actions: bool = module.ALLOWS_ACTIONS
         self.rules_by_event: tuple[tuple[int, ...], ...] = module.RULES_BY_EVENT
         self.open_answers: list[int] = module.OPEN_ANSWERS
         self.received, self.rejected, self.cut = ([0] * len(self.names) for _ in range(3))
-        self._decoders: tuple[Callable[..., tuple[Event, Fired] | None], ...] = module.DECODERS
+        self.functions: tuple[Callable[..., tuple[Event, Fired] | None], ...] = module.DECODERS
+
+
+class Reader:
+    """Turns records into events, each by the decoder of the generation that stands in it.
+
+    A reload begins a new generation, and records of both may lie in the ring. `strays` counts
+    those of a generation that has been removed.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.strays = 0
         self._clock = clock
+        self._decoders: dict[int, Decoder] = {}
 
-    def read(self, data: memoryview, records: Iterable[int]) -> list[tuple[Event, bool, Fired]]:
-        """Return events, whether each is delivered by itself, and the rules that fired on it.
+    def add(self, generation: int, decoder: Decoder) -> None:
+        """Read the records of `generation` with `decoder` from now on."""
+        self._decoders[generation] = decoder
 
-        `records` are offsets in `data`; events come in the order of their time.
-        """
-        found = []
-        indices, decoders, clock = data.cast("I"), self._decoders, self._clock
+    def remove(self, generation: int) -> None:
+        """Let go of the decoder of `generation`."""
+        del self._decoders[generation]
+
+    def read(self, data: memoryview, records: Iterable[int]) -> list[Found]:
+        """Return what lies at the offsets `records` of `data`, in the order of its time."""
+        found: list[Found] = []
+        numbers, clock = data.cast("I"), self._clock
+        current, decoder = -1, None
         for at in records:
-            index = indices[(at >> 2) + 2]
-            self.received[index] += 1
-            decoded = decoders[index](data, at, clock)
+            number = numbers[(at >> 2) + 2]
+            generation, index = number >> 16, number & 0xFFFF
+            if generation != current:
+                current, decoder = generation, self._decoders.get(generation)
+                if decoder is not None:
+                    received, rejected, cut = decoder.received, decoder.rejected, decoder.cut
+                    functions, delivered = decoder.functions, decoder.delivered
+            if decoder is None:
+                self.strays += 1
+                continue
+            received[index] += 1
+            decoded = functions[index](data, at, clock)
             if decoded is None:
-                self.rejected[index] += 1
+                rejected[index] += 1
                 continue
             event, fired = decoded
             if event.truncated:  # type: ignore[attr-defined]
-                self.cut[index] += 1
-            found.append((event, self.delivered[index], fired))
+                cut[index] += 1
+            found.append((event, delivered[index], fired, generation))
         found.sort(key=_timestamp)
         return found
 
 
-def _timestamp(item: tuple[Any, bool, Fired]) -> str:
+def _timestamp(item: tuple[Any, bool, Fired, int]) -> str:
     return item[0].timestamp  # type: ignore[no-any-return]

@@ -84,7 +84,10 @@ LEVELS = ("informational", "low", "medium", "high", "critical")
 
 
 class Alert(msgspec.Struct, tag_field="type", tag="alert"):
-    """A rule has matched; `events` caused it, the oldest first."""
+    """A rule has matched; `events` caused it, the oldest first.
+
+    `actions` says what came of those that the rule asks for, where they are allowed.
+    """
 
     timestamp: str
     human_time: str
@@ -96,6 +99,7 @@ class Alert(msgspec.Struct, tag_field="type", tag="alert"):
     key: dict[str, object] | None
     count: int
     events: tuple[Event, ...]
+    actions: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Loss(msgspec.Struct, tag_field="type", tag="lost", rename={"start": "from", "end": "to"}):

@@ -6,21 +6,20 @@ import contextlib
 import os
 import select
 import signal
-import struct
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
+from dataclasses import dataclass
 
 from etracee.clock import Clock
 from etracee.command import Command
-from etracee.decoding import Decoder
-from etracee.engine.alerts import Engine
 from etracee.event import Item, Loss
-from etracee.kernel.bpf import Map, recursion_misses
-from etracee.runtime.handover import Loaded
-from etracee.runtime.ring import Ring
+from etracee.gate import HostGate, TreeGate
+from etracee.generations import Generations
+from etracee.reload import Reloader
+from etracee.runtime.compiler import Compiler, Order
 from etracee.sinks.base import Sink, SinkClosedError
+from etracee.sinks.queue import close_all
+from etracee.summary import Summary
 
 _BUSY_TICK, _IDLE_TICK = 0.005, 0.05
 """Seconds between looks at the ring: what arrives waits no longer than the second."""
@@ -28,18 +27,6 @@ _BATCH = 1 << 16
 """Bytes that are decoded at once; batches of 16 to 64 KiB stay in the cache."""
 _LOSS_INTERVAL = 1.0
 """Seconds between looks at the kernel's counters of losses."""
-_TREE = "process tree"
-"""What a descendant that could not be followed is counted as."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What happened to one event's records in the kernel: seen = filtered + sent + lost."""
-
-    seen: int = 0
-    filtered: int = 0
-    sent: int = 0
-    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,33 +38,12 @@ class Limits:
 
 
 @dataclass
-class Summary:
-    """What a run has done, by event."""
-
-    counts: dict[str, Counts]
-    delivered: tuple[str, ...]
-    cut: dict[str, int]
-    rejected: dict[str, int]
-    alerts: dict[str, int]
-    open_answers: dict[str, int]
-    misses: int = 0
-    left_over: int = 0
-    """Events that were decoded behind the last one that a limit let through."""
-
-    @property
-    def lost(self) -> int:
-        """Return all that was lost."""
-        return sum(counts.lost for counts in self.counts.values()) + self.misses
-
-
-@dataclass
 class Monitor:
     """Runs until its limits, a signal, a closed sink or the end of the command."""
 
-    loaded: Loaded
-    decoder: Decoder
+    generations: Generations
+    order: Order
     clock: Clock
-    engine: Engine
     sinks: Sequence[Sink]
     limits: Limits
     command: Command | None = None
@@ -86,19 +52,20 @@ class Monitor:
     failure: str | None = None
     _stopping: bool = False
     _left_over: int = 0
-    _lost: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        events = Map.of(self.loaded.maps["events"])
-        self._ring = Ring(events.fd, events.max_entries)
-        self._counts = Map.of(self.loaded.maps["counts"], per_cpu=True)
+        shared = self.generations.shared
+        self._ring = self.generations.ring
+        self._gate = TreeGate(shared, self.command) if self.command else HostGate(shared)
+        self._reloader = Reloader(self.order, self.generations, self._gate)
         self._loss_seen = self._now()
-        self._attached = self.loaded.attached
+        is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup(1) leaves it
+        self._ends_with_terminal = _has_terminal() and not is_ignored
 
     def run(self) -> Summary:
         """Let events in, deliver them until the end, detach, drain, and say what was done."""
         with _wake_on_signals() as signals:
-            self._open_gate()
+            self._gate.open()
             try:
                 self._loop(signals)
                 self._detach()
@@ -109,16 +76,11 @@ class Monitor:
             # A full disk of ours is no reason to end what the user runs.
             if self.command and not self.failure:
                 self.command.send_signal(signal.SIGTERM)
-        return self._summary()
-
-    def _open_gate(self) -> None:
-        if self.command is None:
-            config = Map.of(self.loaded.maps["config"])
-            config.update(bytes(4), struct.pack("<II", os.getpid(), 1))
-            return
-        tracked = Map.of(self.loaded.maps["tracked"])
-        tracked.update(struct.pack("<I", self.command.pid), bytes(4))
-        self.command.release()
+            close_all(self.sinks)
+        summary = self.generations.summarize()
+        summary.left_over = self._left_over
+        summary.dropped = tuple((sink.name, sink.dropped) for sink in self.sinks if sink.dropped)
+        return summary
 
     def _loop(self, signals: int) -> None:
         end = time.monotonic() + self.limits.duration if self.limits.duration is not None else None
@@ -130,13 +92,30 @@ class Monitor:
                 next_loss = now + _LOSS_INTERVAL
                 self.clock.adjust()
                 self._report_losses()
-            if (end is not None and now >= end) or self._command_is_done():
+                self.generations.retire()
+            self._reloader.begin()
+            if (end is not None and now >= end) or self._gate.is_done():
                 return
             wait = _BUSY_TICK if found else _IDLE_TICK
-            if select.select([signals], [], [], min(wait, end - now) if end is not None else wait)[
-                0
-            ]:
-                self._stop(os.read(signals, 64))
+            self._wait(signals, min(wait, end - now) if end is not None else wait)
+
+    def _wait(self, signals: int, seconds: float) -> None:
+        """Wait, at most so long, for signals and for a reload to finish; do what they ask for."""
+        sources: list[int | Compiler] = [signals, *self._reloader.waits_for]
+        ready, _, _ = select.select(sources, [], [], seconds)
+        if signals in ready:
+            numbers = os.read(signals, 64)
+            is_over = signal.SIGHUP in numbers and self._ends_with_terminal and not _has_terminal()
+            self._stop(numbers + bytes([signal.SIGTERM]) if is_over else numbers)
+            if signal.SIGHUP in numbers and not self._stopping:
+                self._reload()
+        elif ready:
+            self._reloader.finish()
+
+    def _reload(self) -> None:
+        for sink in self.sinks:
+            sink.reopen()
+        self._reloader.ask()
 
     def _stop(self, numbers: bytes) -> None:
         """End on SIGINT and SIGTERM, the command too.
@@ -153,30 +132,25 @@ class Monitor:
         if self.command:
             self.command.send_signal(asked[0])
 
-    def _command_is_done(self) -> bool:
-        """Say whether the command and all its descendants have ended."""
-        if self.command is None or not self.command.poll():
-            return False
-        own = struct.pack("<I", self.command.pid)  # stays if it ended before it was tracked
-        tracked = Map.of(self.loaded.maps["tracked"])
-        return all(key == own for key in tracked.iterate_keys())
-
     def _tick(self) -> int:
-        """Deliver what lies in the ring, a batch of it; return how many records there were."""
-        before = sum(self.decoder.received)
-        found = self.decoder.read(self._ring.data, self._ring.records(_BATCH))
+        """Deliver what lies in the ring, a batch of it; return how many bytes there were."""
+        before = self._ring.consumed
+        found = self.generations.reader.read(self._ring.data, self._ring.records(_BATCH))
         items: list[Item] = []
-        for number, (event, is_delivered, fired) in enumerate(found, 1):
+        current, engine = -1, None
+        for number, (event, is_delivered, fired, generation) in enumerate(found, 1):
             if is_delivered:
                 items.append(event)
-            items += self.engine.alerts(event, fired)
+            if engine is None or generation != current:
+                current, engine = generation, self.generations.engine_of(generation)
+            items += engine.alerts(event, fired)
             if self.limits.count and self.delivered + len(items) >= self.limits.count:
                 items = items[: self.limits.count - self.delivered]
                 self._stopping = True
                 self._left_over = len(found) - number
                 break
         self._deliver(items)
-        return sum(self.decoder.received) - before
+        return self._ring.consumed - before
 
     def _deliver(self, items: Sequence[Item]) -> None:
         if items:
@@ -185,12 +159,9 @@ class Monitor:
                 sink.write(items)
 
     def _detach(self) -> None:
-        if self.command is None:
-            config = Map.of(self.loaded.maps["config"])
-            config.update(bytes(4), struct.pack("<II", os.getpid(), 0))
-        attached, self._attached = self._attached, ()
-        for descriptor in attached:
-            os.close(descriptor)
+        self._reloader.stop()
+        self._gate.close()
+        self.generations.slots.detach()
 
     def _drain(self) -> None:
         full = self.limits.count and self.delivered >= self.limits.count
@@ -201,66 +172,41 @@ class Monitor:
     def _report_losses(self) -> None:
         """Deliver what was lost of each event since the last time."""
         start, self._loss_seen = self._loss_seen, self._now()
-        for name, counts in self._read_counts().items():
-            count = counts.lost - self._lost.get(name, 0)
-            if count:
-                self._lost[name] = counts.lost
-                self._deliver([Loss(name, count, start, self._loss_seen, self._blind_rules(name))])
-
-    def _blind_rules(self, name: str) -> tuple[str, ...]:
-        """Return the rules that did not see what was lost; a lost descendant is lost to all."""
-        rules = [rule.id for rule in self.engine.rules]
-        if name == _TREE:
-            return tuple(rules)
-        watching = self.decoder.rules_by_event[self.decoder.names.index(name)]
-        return tuple(rules[index] for index in watching)
+        for generation in self.generations.live():
+            for name, count, blind in generation.find_losses():
+                self._deliver([Loss(name, count, start, self._loss_seen, blind)])
 
     def _now(self) -> str:
         return str(time.monotonic_ns() + self.clock.offset)
 
-    def _read_counts(self) -> dict[str, Counts]:
-        """Return the kernel's counters, added up over the processors."""
-        totals = {}
-        names = [*self.decoder.names, _TREE]
-        for index, name in enumerate(names):
-            raw = self._counts.lookup(struct.pack("<I", index)) or b""
-            numbers = list(struct.iter_unpack("<4Q", raw))
-            totals[name] = Counts(*(sum(column) for column in zip(*numbers, strict=True)))
-        if not totals[_TREE].lost:
-            del totals[_TREE]
-        return totals
-
-    def _summary(self) -> Summary:
-        rules = [rule.id for rule in self.engine.rules]
-        answers = zip([*rules, "filters"], self.decoder.open_answers, strict=True)
-        misses = 0
-        for descriptor in self.loaded.programs:
-            with contextlib.suppress(OSError):
-                misses += recursion_misses(descriptor)
-        return Summary(
-            counts=self._read_counts(),
-            delivered=tuple(compress(self.decoder.names, self.decoder.delivered)),
-            cut=dict(zip(self.decoder.names, self.decoder.cut, strict=True)),
-            rejected=dict(zip(self.decoder.names, self.decoder.rejected, strict=True)),
-            alerts=dict(self.engine.fired),
-            open_answers={name: count for name, count in answers if count},
-            misses=misses,
-            left_over=self._left_over,
-        )
-
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_HEARD = (*_ENDING, signal.SIGHUP, signal.SIGCHLD)
+
+
+def _has_terminal() -> bool:
+    """Say whether a terminal controls the process: tty(4), which has no device otherwise."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
 def _wake_on_signals() -> Iterator[int]:
-    """Yield a descriptor from which the numbers of signals can be read as they come."""
+    """Yield a descriptor from which the numbers of signals can be read as they come.
+
+    SIGHUP may be blocked until then: a reload that is asked for early comes first.
+    """
     readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     old_wakeup = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    old = {number: signal.signal(number, lambda *_: None) for number in (*_ENDING, signal.SIGCHLD)}
+    old = {number: signal.signal(number, lambda *_: None) for number in _HEARD}
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         yield readable
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.set_wakeup_fd(old_wakeup)
         for number, handler in old.items():
             signal.signal(number, handler)

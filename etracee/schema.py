@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
+import msgspec
+
 from etracee.catalog import load_catalog
 from etracee.catalog.load import architectures
+from etracee.explain.model import Explanation
 from etracee.profile.model import WrittenProfile
-from etracee.rules.model import WrittenRules
+from etracee.rules.written import WrittenRules
 
 
 def _event_names() -> list[str]:
@@ -35,8 +39,20 @@ def rules_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-SCHEMAS = {"profile": profile_schema, "rules": rules_schema}
-"""The file formats, each with the function that makes its schema."""
+def explanation_schema() -> dict[str, Any]:
+    """Return the schema of what `etracee explain --format json` prints."""
+    schema = msgspec.json.schema(Explanation)
+    for definition in schema["$defs"].values():
+        definition["description"] = inspect.cleandoc(definition["description"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+SCHEMAS = {
+    "explanation": explanation_schema,
+    "profile": profile_schema,
+    "rules": rules_schema,
+}
+"""The formats, each with the function that makes its schema."""
 
 
 def schema_text(name: str) -> str:

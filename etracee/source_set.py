@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from etracee.catalog import Catalog, load_catalog
 from etracee.profile import Profile, load_profile
-from etracee.profile.model import Located
-from etracee.rules import Rule, load_rules
+from etracee.profile.written import Located
+from etracee.rules import RuleSet, load_rules
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class SourceSet:
     """The input of make_plan()."""
 
     profile: Profile
-    rules: tuple[Rule, ...]
+    rules: RuleSet
     catalog: Catalog
 
 

@@ -10,19 +10,32 @@ import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from etracee.clock import Clock
+from etracee.decoding import Decoder, Reader
 from etracee.event import CUT, UNREADABLE, EventLayout
+from etracee.fragments import c_ident
 from etracee.plan import EventPlan, Plan, Request, make_plan
+from etracee.plan.tries import Trie
 from etracee.render import render_program
+from etracee.render.cview import view_program
+from etracee.render.environment import environment
 from etracee.resources import bundled
 from etracee.source_set import load_source_set
 
 STUBS = Path(__file__).parent / "agree" / "bcc_stubs.h"
 """What BCC and the kernel bring: maps, helpers and contexts."""
 
+HEADER = ("time", "event", "rules")
+"""Slots of a record that hold no field."""
+
 ROOM = 1 << 16
 """Bytes of a buffer for a record and what lay in the kernel's scratch space behind it."""
+
+REQUEST = Request()
+"""A command line that adds nothing to the profile."""
 
 _GCC = ("gcc", "-std=gnu11", "-O1", "-w", "-fno-strict-aliasing", "-fwrapv", "-fPIC")
 
@@ -36,6 +49,8 @@ class Built:
     python: str
     offsets: Mapping[str, int]
     library: ctypes.CDLL
+    entries: tuple[object, ...]
+    """Those of the tries; the library points to them."""
 
     def event(self, name: str) -> EventPlan:
         """Return the plan of one event."""
@@ -43,8 +58,13 @@ class Built:
 
     def is_wanted(self, event: str, record: bytes) -> bool:
         """Say whether the kernel's tests let a record pass."""
+        return self.judge(event, record) is not None
+
+    def judge(self, event: str, record: bytes) -> bytes | None:
+        """Return the record as the kernel's tests leave it, None where they reject it."""
         buffer = ctypes.create_string_buffer(record, len(record))
-        return bool(self.library[f"host_wants_{_ident(event)}"](buffer))
+        passed = self.library[f"host_judges_{_ident(event)}"](buffer)
+        return buffer.raw if passed else None
 
 
 def write_yaml(path: Path, data: object) -> Path:
@@ -53,14 +73,19 @@ def write_yaml(path: Path, data: object) -> Path:
     return path
 
 
-def plan_of(directory: Path, profile: Mapping[str, Any], *rules: Mapping[str, Any]) -> Plan:
+def plan_of(
+    directory: Path,
+    profile: Mapping[str, Any],
+    *rules: Mapping[str, Any],
+    request: Request = REQUEST,
+) -> Plan:
     """Return the plan of a profile and rules, by way of their files."""
     file = write_yaml(directory / "profile.yaml", {"name": "test", **profile})
     named = []
     if rules:
         named.append(str(write_yaml(directory / "rules.yaml", {"rules": rules})))
     source = load_source_set(str(file), tuple(named), "x86_64")
-    return make_plan(source.profile, source.rules, Request(), source.catalog)
+    return make_plan(source.profile, source.rules, request, source.catalog)
 
 
 def build(directory: Path, plan: Plan) -> Built:
@@ -68,10 +93,12 @@ def build(directory: Path, plan: Plan) -> Built:
     program = render_program(plan)
     offsets = {name: 64 * (1 + index) for index, name in enumerate(program.offsets)}
     library = directory / "program.so"
-    compile_c(directory, program.c + _exports(plan, program.c), offsets, "-shared", "-o", library)
+    text = program.c + _exports(plan, program.c) + judges(plan)
+    compile_c(directory, text, offsets, "-shared", "-o", library)
     loaded = ctypes.CDLL(str(library))
+    entries = tuple(_fill(loaded, trie) for trie in plan.tries)
     by_path = {program.offsets[name]: offset for name, offset in offsets.items()}
-    return Built(plan, program.c, program.python, by_path, loaded)
+    return Built(plan, program.c, program.python, by_path, loaded, entries)
 
 
 def check_c(directory: Path, plan: Plan) -> str:
@@ -96,6 +123,13 @@ def compile_c(directory: Path, text: str, offsets: Mapping[str, int], *how: str 
     assert done.returncode == 0, done.stderr
 
 
+def reader_of(module: ModuleType, clock: Clock) -> Reader:
+    """Return what reads records with one generated module."""
+    reader = Reader(clock)
+    reader.add(0, Decoder(module))
+    return reader
+
+
 _BY_NUMBER = re.compile(r"= \(void \*\)(\d+);")
 
 
@@ -107,14 +141,51 @@ def _copy_headers(source: Path, to: Path) -> None:
         copy.write_text(_BY_NUMBER.sub(r"= (void *)stub_helper_\1;", header.read_text()))
 
 
+class _Entries(ctypes.Structure):
+    """`struct stub_entries` of the stubs."""
+
+    _fields_ = (
+        ("count", ctypes.c_uint64),
+        ("keys", ctypes.c_char_p),
+        ("values", ctypes.c_char_p),
+    )
+
+
+def _fill(library: ctypes.CDLL, trie: Trie) -> object:
+    """Give the stand-in of a trie the entries that the kernel's is given, and return them."""
+    filled = _Entries.in_dll(library, f"host_{c_ident(trie.field)}_trie")
+    filled.count = len(trie.entries)
+    filled.keys = b"".join(trie.encode_key(prefix) for prefix, _ in trie.entries)
+    filled.values = b"".join(trie.encode_mask(mask) for _, mask in trie.entries)
+    return filled
+
+
+_JUDGE = """
+int host_judges_{{ event.name }}(struct record_{{ event.name }} *r)
+{
+    struct counts counted = {}, *count = &counted;
+
+{% for step in event.rejections %}
+{% include step.template %}
+{% endfor %}
+    return 1;
+}
+"""
+"""A function that makes the event's tests, in their order, of a record that is whole already."""
+
+
+def judges(plan: Plan) -> str:
+    """Return a function for each event that puts a record to all tests of the kernel's."""
+    view = view_program(plan, lambda path: c_ident("OFFSET_" + path))
+    template = environment().from_string(_JUDGE)
+    return "".join(template.render(event=event) for event in view.events)
+
+
 def _exports(plan: Plan, text: str) -> str:
-    """Return functions that a library exports: for each event, both tests, and its hook."""
+    """Return functions that a library exports: for each event its hook."""
     lines = ["\n"]
     for event in plan.events:
         name = _ident(event.name)
-        tests = [t for t in ("early", "late") if f"int {name}_is_wanted_{t}(" in text]
-        wanted = " && ".join(f"{name}_is_wanted_{test}(r)" for test in tests) or "1"
-        lines.append(f"int host_wants_{name}(const void *r) {{ return {wanted}; }}\n")
         if f"int {name}_at_exit(" in text:
             lines.append(
                 f"int host_exits_{name}(const void *task, const void *regs, s64 ret)\n"
@@ -127,6 +198,15 @@ def _ident(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
+def zeros(layout: EventLayout) -> dict[str, Any]:
+    """Return a value for every field of a record: 0, or an empty text."""
+    return {
+        slot.name: b"" if slot.storage.variable or slot.storage.array else 0
+        for slot in layout.slots
+        if slot.name not in HEADER
+    }
+
+
 def pack(
     layout: EventLayout,
     values: Mapping[str, Any],
@@ -136,8 +216,8 @@ def pack(
 ) -> bytes:
     """Return the bytes of a record, with garbage all around its values.
 
-    Numbers are packed as the layout says; a variable value is bytes, or None where it could not
-    be read; the bytes of a fixed text are followed by a NUL and garbage.
+    Numbers are packed as the layout says, and no rule's bit is set; a variable value is bytes, or
+    None where it could not be read; the bytes of a fixed text are followed by a NUL and garbage.
     """
     head = bytearray((garbage * (layout.size // len(garbage) + 1))[: layout.size])
     tail = b""
@@ -150,7 +230,7 @@ def pack(
             raw = (values[slot.name] + b"\0" + garbage * slot.size)[: slot.size]
             struct.pack_into(f"<{slot.storage.code}", head, slot.offset, raw)
         else:
-            known = {"time": time, "event": layout.index, **values}
+            known = {"time": time, "event": layout.index, "rules": 0, **values}
             struct.pack_into(f"<{slot.storage.code}", head, slot.offset, known[slot.name])
     for slot in layout.variable:
         tail += values[slot.name] or b""

@@ -96,7 +96,8 @@ class WorkloadFigures:
 
     `…_without` is one operation without etracee, `…_added` what etracee adds to it: the difference
     between the two halves of each round. The processor time of the workload is what its own
-    processes took, the kernel's part included.
+    processes took, the kernel's part included. `tracer_share_of_processor` is etracee's own
+    processor time, until all was written, as a share of the time that the workload took.
     """
 
     name: str
@@ -108,6 +109,7 @@ class WorkloadFigures:
     processor_ns_per_operation_added: Spread
     events: EventFigures
     tracer_processor_ns_per_delivered_event: Spread | None
+    tracer_share_of_processor: Spread
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Report:
 
     profile: str
     rules: tuple[str, ...]
+    alerts_only: bool
     watched: tuple[str, ...]
     kernel: str
     rounds: int
@@ -155,6 +158,7 @@ def summarize(
         processor_ns_per_operation_added=spread_of([traced - own for own, traced in processor]),
         events=_sum_events(expected, rounds),
         tracer_processor_ns_per_delivered_event=None if expected == 0 else _tracer_ns(rounds),
+        tracer_share_of_processor=spread_of([_tracer_share(one) for one in rounds]),
     )
 
 
@@ -187,6 +191,10 @@ def _tracer_ns(rounds: Sequence[Round]) -> Spread | None:
     if min(one.tracer.delivered for one in rounds) < FEWEST_EVENTS:
         return None
     return spread_of([one.tracer.tracer_ns / one.tracer.delivered for one in rounds])
+
+
+def _tracer_share(one: Round) -> float:
+    return one.tracer.tracer_ns / one.traced.wall_ns if one.traced.wall_ns else 0.0
 
 
 def _row(counts: Counts) -> tuple[int, ...]:

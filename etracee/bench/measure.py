@@ -28,7 +28,7 @@ def measure_workloads(order: Order, workloads: Sequence[Workload], rounds: int) 
 
     They run on one processor and etracee on another, where there are two.
     """
-    with _choose_processors() as (workload_cpu, tracer_cpu):
+    with choose_processors() as (workload_cpu, tracer_cpu):
         _rehearse(order)
         with start_workers(workloads, workload_cpu) as loads:
             notes = _take_rounds(order, loads, rounds)
@@ -79,6 +79,7 @@ def _report(
     return Report(
         profile=order.profile,
         rules=order.rules,
+        alerts_only=order.alerts_only,
         watched=order.watched,
         kernel=platform.release(),
         rounds=len(notes.rounds),
@@ -94,7 +95,7 @@ def _report(
 
 
 @contextlib.contextmanager
-def _choose_processors() -> Iterator[tuple[int | None, int | None]]:
+def choose_processors() -> Iterator[tuple[int | None, int | None]]:
     """Yield the workload's processor and the tracer's, which is also that of this process."""
     allowed = os.sched_getaffinity(0)
     if len(allowed) < 2:

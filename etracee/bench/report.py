@@ -21,6 +21,7 @@ _HEADS = (
     ("", "lost"),
     ("", "lost"),
     ("etracee ns", "an event"),
+    ("etracee", "CPU"),
 )
 
 _UNDISTURBED = 0.9
@@ -47,7 +48,9 @@ def _describe(report: Report) -> str:
     if report.workload_cpu is not None:
         where = f"workload on CPU {report.workload_cpu}, etracee on CPU {report.tracer_cpu}"
     rounds = f"{report.rounds} round{'s' * (report.rounds != 1)}"
-    return f"profile {report.profile} on Linux {report.kernel}: {rounds}, {where}"
+    rules = f" with rules {', '.join(report.rules)}" if report.rules else ""
+    alone = ", alerts only," if report.alerts_only else ""
+    return f"profile {report.profile}{rules}{alone} on Linux {report.kernel}: {rounds}, {where}"
 
 
 def _rows(figures: WorkloadFigures) -> list[list[str]]:
@@ -82,6 +85,7 @@ def _event_cells(figures: WorkloadFigures) -> list[str]:
         f"{events.lost:,}",
         f"{share:.1%}",
         _number(each.median) if each else "-",
+        f"{figures.tracer_share_of_processor.median:.1%}",
     ]
 
 

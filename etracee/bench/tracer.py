@@ -40,11 +40,16 @@ class TracerFailedError(Exception):
 
 @dataclass(frozen=True)
 class Order:
-    """What is traced with; `watched` are the plan's events in their order."""
+    """What is traced with; `watched` are the plan's events in their order.
+
+    `tool` are the words that start etracee.
+    """
 
     profile: str
     rules: tuple[str, ...]
     watched: tuple[str, ...]
+    alerts_only: bool = False
+    tool: tuple[str, ...] = (sys.executable, "-m", "etracee")
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,8 @@ class Tracer:
         return Observation(self, not_run, counts, self.processor_ns(), now)
 
     def processor_ns(self) -> int:
-        """Return the processor time of the process so far, all threads, exact to the ns.
-
-        The clock's number is what clock_getcpuclockid(3) makes of the process id.
-        """
-        return time.clock_gettime_ns(~self.process.pid << 3 | 2)
+        """Return the processor time of the process so far."""
+        return read_processor_ns(self.process.pid)
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,14 @@ class Observation:
         )
 
 
+def read_processor_ns(pid: int) -> int:
+    """Return the processor time of a process so far, all threads, exact to the ns.
+
+    The clock's number is what clock_getcpuclockid(3) makes of the process id.
+    """
+    return time.clock_gettime_ns(~pid << 3 | 2)
+
+
 @contextlib.contextmanager
 def start_tracer(order: Order) -> Iterator[Tracer]:
     """Run etracee on the whole host, with its events as JSON to a file.
@@ -140,8 +150,9 @@ def start_tracer(order: Order) -> Iterator[Tracer]:
 
 
 def _launch(order: Order, directory: Path, said: IO[bytes]) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "etracee", "run", "--profile", order.profile]
+    words = [*order.tool, "run", "--profile", order.profile]
     words += [word for rule in order.rules for word in ("--rules", rule)]
+    words += ["--alerts-only"] * order.alerts_only
     words += ["--output", str(directory / "events.json"), "--format", "json"]
     return subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=said, env=environment())
 

@@ -19,10 +19,12 @@ from etracee.catalog.model import (
     EventType,
     Field,
     FieldEntry,
+    FileOf,
     FlagsEntry,
     Flow,
     LifecycleEntry,
     PartOf,
+    PathEntry,
     Registers,
     ReturnValue,
     Source,
@@ -51,7 +53,8 @@ def load_catalog(arch: str = platform.machine()) -> Catalog:
         for family in event.families:
             families[family] = (*families.get(family, ()), event.name)
     registers = Registers(**_read(DATA / "arch.yaml")[arch])
-    return Catalog(arch, registers, events, reader.context, families)
+    elsewhere = reader.calls() - events.keys()
+    return Catalog(arch, registers, events, reader.context, families, frozenset(elsewhere))
 
 
 def architectures() -> list[str]:
@@ -68,8 +71,12 @@ class _Reader:
         entries = _read(DATA / "context.yaml").items()
         self.context = {name: self._context(name, FieldEntry(**entry)) for name, entry in entries}
 
+    def calls(self) -> set[str]:
+        """Return the names of the calls of all architectures."""
+        return {name for path in _call_files() for name in _read(path)}
+
     def events(self) -> Iterator[EventType]:
-        for path in sorted((DATA / "syscalls").glob("*.yaml")):
+        for path in _call_files():
             for name, data in _read(path).items():
                 entry = SyscallEntry(**data)
                 if self.arch in entry.number:
@@ -79,18 +86,24 @@ class _Reader:
 
     def _syscall(self, name: str, entry: SyscallEntry) -> EventType:
         fields = dict(self._with_parts(self._arguments(entry)))
+        fields |= self._with_parts(
+            self._path(path, told, fields) for path, told in entry.paths.items()
+        )
         for derived, expression in entry.derived.items():
             fields[derived] = self._derived(derived, expression)
         fields["ret"] = self._result()
         named = (name for name, field in fields.items() if isinstance(field.origin, Argument))
         default = entry.default or tuple(named)
         number = entry.number[self.arch]
-        return EventType(name, entry.doc, entry.flow, number, fields, default, entry.families)
+        tracepoint = entry.tracepoint or name
+        families = entry.families
+        return EventType(name, entry.doc, entry.flow, number, fields, default, families, tracepoint)
 
     def _lifecycle(self, name: str, entry: LifecycleEntry) -> EventType:
         captured = (self._captured(self._field_entry(item)) for item in entry.fields)
         fields = dict(self._with_parts(captured))
-        return EventType(name, entry.doc, entry.flow, None, fields, entry.default, ())
+        default, tracepoint = entry.default, entry.tracepoint
+        return EventType(name, entry.doc, entry.flow, None, fields, default, (), tracepoint)
 
     def _arguments(self, entry: SyscallEntry) -> Iterator[Field]:
         for index, item in enumerate(entry.arguments):
@@ -99,6 +112,13 @@ class _Reader:
             origin = Argument(index, field.argument or name)
             source = _argument_source(kind, entry.flow)
             yield Field(name, kind, field.doc, source, origin, field.when)
+
+    def _path(self, name: str, told: PathEntry, fields: Mapping[str, Field]) -> Field:
+        entry = FieldEntry(**self.known[name])
+        at, named, fd = (_index(fields, which) for which in (told.at, told.name, told.fd))
+        origin = FileOf(named, at, fd, told.result)
+        source = Source.KERNEL if named is None else Source.KERNEL_OR_USER
+        return Field(name, self._type(entry), entry.doc, source, origin)
 
     def _field_entry(self, item: Mapping[str, Any]) -> tuple[str, FieldEntry]:
         name = item["name"]
@@ -152,6 +172,19 @@ def _argument_source(kind: Type, flow: Flow) -> Source:
     if kind.capture == "scalar":
         return Source.REGISTERS
     return Source.USER_ENTRY if flow is Flow.EXEC else Source.USER_EXIT
+
+
+def _index(fields: Mapping[str, Field], name: str | None) -> int | None:
+    """Return the number of the argument that is the field `name`."""
+    if name is None:
+        return None
+    origin = fields[name].origin
+    assert isinstance(origin, Argument), f"{name} is no argument"
+    return origin.index
+
+
+def _call_files() -> list[Path]:
+    return sorted((DATA / "syscalls").glob("*.yaml"))
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Key
@@ -44,14 +44,30 @@ class FieldEntry(BaseModel):
         return self.model_extra or {}
 
 
+class PathEntry(Entry):
+    """Which arguments tell of a file: its name and the directory to start from, or a descriptor.
+
+    `result` is what the file is after success: the descriptor that the call returns, or the
+    root of the process.
+    """
+
+    name: str | None = None
+    at: str | None = None
+    fd: str | None = None
+    result: Literal["descriptor", "root"] | None = None
+
+
 class SyscallEntry(Entry):
     """A system call: its numbers by architecture and its arguments in the kernel's order."""
 
     doc: str
     number: Mapping[str, int]
+    tracepoint: str | None = None
+    """What its tracepoints call it, where that is not the call's own name."""
     arguments: tuple[str | Mapping[str, Any], ...] = ()
     families: tuple[str, ...] = ()
     flow: Flow = Flow.SYSCALL
+    paths: Mapping[str, PathEntry] = Key(default_factory=dict)
     derived: Mapping[str, str] = Key(default_factory=dict)
     default: tuple[str, ...] | None = None
 
@@ -81,6 +97,7 @@ class Source(str, enum.Enum):
     KERNEL = "kernel memory"
     USER_EXIT = "user memory at exit"
     USER_ENTRY = "user memory at entry"
+    KERNEL_OR_USER = "kernel memory, and user memory where joined"
     DERIVED = "derived from other fields"
 
 
@@ -97,6 +114,20 @@ class Walk:
     """Origin: kernel structures, from the task on; each step is `struct.member…`."""
 
     steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FileOf:
+    """Origin: a file that the call is on, told by arguments of these numbers, from 0.
+
+    `name` starts from the directory `at`, or from the working directory where that is None;
+    without a name, `fd` is a descriptor of the file. `result` as in PathEntry.
+    """
+
+    name: int | None
+    at: int | None
+    fd: int | None
+    result: Literal["descriptor", "root"] | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +155,7 @@ class Derivation:
     expression: str
 
 
-Origin = Argument | Walk | ReturnValue | Captured | PartOf | Derivation
+Origin = Argument | FileOf | Walk | ReturnValue | Captured | PartOf | Derivation
 
 
 @dataclass(frozen=True)
@@ -161,6 +192,8 @@ class EventType:
     fields: Mapping[str, Field]
     default: tuple[str, ...]
     families: tuple[str, ...]
+    tracepoint: str
+    """Of a call, the name in its tracepoints sys_enter_… and sys_exit_…"""
 
 
 class Compat(Entry):
@@ -187,3 +220,5 @@ class Catalog:
     events: Mapping[str, EventType]
     context: Mapping[str, Field]
     families: Mapping[str, tuple[str, ...]]
+    elsewhere: frozenset[str]
+    """Calls that only other architectures have."""

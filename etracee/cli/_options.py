@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 import click
 
 from etracee.problems import wrong
+from etracee.units import parse_duration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?")
-_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
 
 
 def profile_option(command: Command) -> Command:
@@ -37,6 +36,16 @@ def filter_options(command: Command) -> Command:
         click.option("--uid", multiple=True, help="Only these user ids: 0,1000-1999."),
         click.option("--gid", multiple=True, help="Only these group ids."),
         click.option("--comm", multiple=True, help="Only threads of these names."),
+        click.option(
+            "--alerts-only",
+            is_flag=True,
+            help="Deliver alerts alone; what no rule can need never leaves the kernel.",
+        ),
+        click.option(
+            "--allow-actions",
+            is_flag=True,
+            help="Let rules end processes, where their `actions` say kill.",
+        ),
     ):
         command = option(command)
     return command
@@ -66,13 +75,10 @@ def duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
     """Return the seconds that a text like 10s, 500ms or 2m means (a click callback)."""
     if text is None:
         return None
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no duration such as 10s, 500ms or 2m")
-    seconds = float(match[1]) * _SECONDS[match[2]]
-    if not seconds:
-        raise click.BadParameter("the duration must be above 0")
-    return seconds
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _range(option: str, word: str) -> str:

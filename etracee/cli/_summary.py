@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 from etracee.command import Command
-from etracee.monitor import Summary
+from etracee.sinks.queue import describe as describe_drops
+from etracee.summary import Summary
 
 
 def describe(summary: Summary, process: Command | None) -> str:
@@ -20,6 +22,8 @@ def describe(summary: Summary, process: Command | None) -> str:
         rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))
     lines = [f"{row[0]!s:<16}" + "".join(f"{cell!s:>11}" for cell in row[1:]) for row in rows]
     lines += (f"alerts of {rule}: {count}" for rule, count in summary.alerts.items())
+    lines += (f"held back by at_most, {r}: {count}" for r, count in _some(summary.suppressed))
+    lines += (f"windows given up, too many, {r}: {count}" for r, count in _some(summary.evicted))
     lines += (
         f"left open by cut values, {who}: {count}" for who, count in summary.open_answers.items()
     )
@@ -27,9 +31,16 @@ def describe(summary: Summary, process: Command | None) -> str:
         lines.append(f"not delivered, since --count was reached: {summary.left_over} or more")
     if summary.misses:
         lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
+    if summary.strays:
+        lines.append(f"not read, since they came too late after a reload: {summary.strays}")
+    lines += (f"dropped by {sink}: {describe_drops(drops)}" for sink, drops in summary.dropped)
     if process:
         lines.append(_describe_command(process))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _some(counts: Counter[str]) -> list[tuple[str, int]]:
+    return [(name, count) for name, count in counts.items() if count]
 
 
 def _describe_command(process: Command) -> str:

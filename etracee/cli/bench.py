@@ -33,6 +33,9 @@ from etracee.source_set import load_source_set
 @click.command()
 @profile_option
 @click.option("-r", "--rules", multiple=True, help="Rule file: a bundled name or a path.")
+@click.option(
+    "--alerts-only", is_flag=True, help="Deliver alerts alone, as `etracee run` then does."
+)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, metavar="N")
 @click.option(
     "--format",
@@ -44,17 +47,23 @@ from etracee.source_set import load_source_set
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def command(
-    profile: str, rules: tuple[str, ...], rounds: int, form: str, command: tuple[str, ...]
+    profile: str,
+    rules: tuple[str, ...],
+    alerts_only: bool,
+    rounds: int,
+    form: str,
+    command: tuple[str, ...],
 ) -> None:
-    """Measure what a profile costs: the same work without etracee and with it, in turns.
+    """Measure what a profile and rules cost: the same work without etracee and with it, in turns.
 
     Without COMMAND the work is a call that the profile does not watch, and loops that make the
     events it does watch. With COMMAND it is that command, its output dropped; it must do the same
     each time. Needs root. Exit code 3 if the host cannot run etracee.
     """
     source = load_source_set(profile, rules)
-    plan = make_plan(source.profile, source.rules, Request(), source.catalog)
-    order = Order(profile, rules, tuple(event.name for event in plan.events))
+    request = Request(alerts_only=alerts_only)
+    plan = make_plan(source.profile, source.rules, request, source.catalog)
+    order = Order(profile, rules, tuple(event.name for event in plan.events), alerts_only)
     try:
         report = _measure(order, rounds, command)
     except TracerFailedError as error:

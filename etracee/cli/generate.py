@@ -44,12 +44,16 @@ def command(
     uid: tuple[str, ...],
     gid: tuple[str, ...],
     comm: tuple[str, ...],
+    alerts_only: bool,
+    allow_actions: bool,
 ) -> None:
     """Show the C of a profile on stdout, or write all that is generated. Needs no root.
 
     Without BTF, which a kernel may not offer, the offsets are left out.
     """
-    request = Request(filters_from(pid, uid, gid, comm), split(events), tree)
+    request = Request(
+        filters_from(pid, uid, gid, comm), split(events), tree, alerts_only, allow_actions
+    )
     path = Path(btf) if btf else VMLINUX
     arch = _architecture(path) if btf else None
     source = load_source_set(profile, rules, arch)

@@ -11,9 +11,10 @@ from etracee.catalog import load_catalog
 from etracee.operators import all_operators
 from etracee.problems import ProblemsError, tell
 from etracee.profile import load_profile
-from etracee.profile.model import Located
+from etracee.profile.written import Located
 from etracee.resources import names_of
 from etracee.rules import load_rules
+from etracee.sinks import all_sinks
 
 Row = Sequence[str]
 
@@ -61,9 +62,16 @@ def _why_unusable(error: ProblemsError) -> str:
 def _rules() -> Iterable[Row]:
     yield ("FILE", "RULE", "LEVEL", "EVENTS", "TITLE")
     for name in names_of("rules"):
-        for rule in load_rules([Located(name)]):
+        for rule in load_rules([Located(name)]).rules:
             events = ", ".join(event.text for event in rule.events)
             yield (name, rule.id.text, rule.level, events, rule.title)
+
+
+def _sinks() -> Iterable[Row]:
+    yield ("SINK", "WRITTEN", "GETS", "MEANING")
+    for kind in all_sinks().values():
+        gets = "all" if kind.takes_events else "alerts"
+        yield (kind.name, kind.usage, gets, kind.doc)
 
 
 _SUBJECTS: dict[str, Callable[[], Iterable[Row]]] = {
@@ -72,6 +80,7 @@ _SUBJECTS: dict[str, Callable[[], Iterable[Row]]] = {
     "operators": _operators,
     "profiles": _profiles,
     "rules": _rules,
+    "sinks": _sinks,
 }
 
 

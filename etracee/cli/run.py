@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-import tempfile
-from pathlib import Path
 
 import click
 
@@ -14,15 +13,15 @@ from etracee.cli._options import duration, filter_options, filters_from, profile
 from etracee.cli._summary import describe
 from etracee.clock import Clock
 from etracee.command import Command
-from etracee.decoding import Decoder, import_decoder
-from etracee.engine.alerts import Engine
 from etracee.event import LEVELS
-from etracee.monitor import Limits, Monitor, Summary
+from etracee.generations import Generations
+from etracee.monitor import Limits, Monitor
 from etracee.problems import ExitCode, tell, wrong
-from etracee.runtime.compiler import CompilerFailedError, Order, compile_and_load
-from etracee.sinks.base import Sink
+from etracee.runtime.compiler import Compiler, CompilerFailedError, Order
+from etracee.sinks import Sink, open_sinks
 from etracee.sinks.json import JsonSink
 from etracee.sinks.text import TextSink
+from etracee.summary import Summary
 
 
 @click.command()
@@ -34,6 +33,14 @@ from etracee.sinks.text import TextSink
     "form",
     type=click.Choice(["json", "text"]),
     help="Default: text on a terminal, else json.",
+)
+@click.option(
+    "--sink",
+    "targets",
+    multiple=True,
+    metavar="KIND:TARGET",
+    help="Deliver there too, such as json:FILE or webhook:URL; `etracee list sinks` shows the "
+    "kinds. all@ before it means events and alerts, alerts@ alerts only; losses always go along.",
 )
 @filter_options
 @click.option(
@@ -60,11 +67,14 @@ def command(
     rules: tuple[str, ...],
     output: str | None,
     form: str | None,
+    targets: tuple[str, ...],
     events: tuple[str, ...],
     pid: tuple[str, ...],
     uid: tuple[str, ...],
     gid: tuple[str, ...],
     comm: tuple[str, ...],
+    alerts_only: bool,
+    allow_actions: bool,
     duration: float | None,
     count: int | None,
     max_loss: int | None,
@@ -80,37 +90,42 @@ def command(
     if not command and sys.argv[-1:] == ["--"]:
         raise click.UsageError("there is no COMMAND behind --")
     _end_quietly_on_signals()
-    sinks = [_sink(output, form)]
-    order = Order(profile, rules, filters_from(pid, uid, gid, comm), split(events), bool(command))
-    with tempfile.TemporaryDirectory(prefix="etracee-") as directory:
-        try:
-            loaded = compile_and_load(order, Path(directory))
-        except CompilerFailedError as error:
-            sys.exit(error.code)
-        for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
-            tell(f"etracee: {note}")
-        clock = Clock()
-        decoder = Decoder(import_decoder(Path(directory) / "decoder.py"), clock)
-    engine = Engine(decoder.rules)
+    sinks = [*open_sinks(targets), _sink(output, form)]
+    filters = filters_from(pid, uid, gid, comm)
+    order = Order(profile, rules, filters, split(events), bool(command), alerts_only, allow_actions)
+    try:
+        with contextlib.closing(Compiler(order)) as compiler:
+            compiler.start()
+            loaded, module = compiler.finish()
+    except CompilerFailedError as error:
+        sys.exit(error.code)
+    for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
+        tell(f"etracee: {note}")
+    clock = Clock()
+    generations = Generations(loaded, module, clock)
     process = Command(command, stdout=None if output else 2) if command else None
-    monitor = Monitor(loaded, decoder, clock, engine, sinks, Limits(duration, count), process)
+    monitor = Monitor(generations, order, clock, sinks, Limits(duration, count), process)
     summary = monitor.run()
     tell(describe(summary, process).rstrip("\n"))
     if monitor.failure:
         tell(f"etracee: {monitor.failure}")
         sys.exit(ExitCode.INTERNAL)
     finished = None if monitor.interrupted else process
-    sys.exit(_exit_code(summary, engine, finished, max_loss, fail_on_alert))
+    sys.exit(_exit_code(summary, finished, max_loss, fail_on_alert))
 
 
 def _end_quietly_on_signals() -> None:
-    """Until the monitor runs there is nothing to drain: SIGINT and SIGTERM end with 0."""
+    """Until the monitor runs there is nothing to drain: SIGINT and SIGTERM end with 0.
+
+    SIGHUP, which asks for a reload, has to wait until then.
+    """
 
     def end(_number: int, _frame: object) -> None:
         raise SystemExit(ExitCode.OK)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children could not be waited for
 
 
@@ -128,13 +143,12 @@ def _sink(output: str | None, form: str | None) -> Sink:
 
 def _exit_code(
     summary: Summary,
-    engine: Engine,
     process: Command | None,
     max_loss: int | None,
     fail_on_alert: str | None,
 ) -> int:
     if max_loss is not None and summary.lost > max_loss:
         return ExitCode.LOSS
-    if fail_on_alert is not None and engine.has_reached(fail_on_alert):
+    if fail_on_alert in summary.levels:
         return ExitCode.ALERT
     return process.exit_code if process else ExitCode.OK

@@ -2,81 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from dataclasses import field as default
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from etracee.catalog import EventType, Field
+from etracee.catalog import Field
 from etracee.catalog.model import Derivation
 from etracee.expr.evaluate import compile_tree
-from etracee.expr.parse import ExpressionSyntaxError, parse
+from etracee.expr.parse import DEEPEST, ExpressionSyntaxError, parse
+from etracee.expr.scope import Report, Scope
 from etracee.expr.tree import (
     NO,
     YES,
     AllOf,
     AnyOf,
     Not,
+    Reference,
     Test,
     Tree,
     Word,
     Written,
     both,
+    children,
     either,
     negate,
 )
 from etracee.operators import Operator, all_operators
 from etracee.operators.base import Takes
-from etracee.problems import Place, Problem, did_you_mean
+from etracee.problems import did_you_mean
 from etracee.types import Kind, Type
+from etracee.types.base import bounds
 from etracee.types.text import FixedText
 
 LONGEST_TEXT = 4095
 """Bytes of a constant: PATH_MAX without its NUL (include/uapi/linux/limits.h)."""
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What an expression may speak of: the fields of each event, and named lists."""
-
-    events: Mapping[str, Mapping[str, Field]]
-    lists: Mapping[str, tuple[str, ...]]
-
-    @property
-    def fields(self) -> set[str]:
-        """Return the names of all fields that some event has."""
-        return {name for fields in self.events.values() for name in fields}
+LARGEST = 4096
+"""Comparisons of an expression, its macros expanded."""
 
 
 TYPE = FixedText(64, "name of the event")
-
-
-def scope_of(
-    events: Iterable[EventType], context: Mapping[str, Field], lists: Mapping[str, tuple[str, ...]]
-) -> Scope:
-    """Return the scope of an expression over `events`."""
-    return Scope({event.name: {**context, **event.fields} for event in events}, lists)
-
-
-@dataclass
-class Report:
-    """Collects problems and warnings; `place` turns an offset into a place in a file.
-
-    `quoting` is the advice for a text that YAML may have cut or split.
-    """
-
-    place: Callable[[int], Place | None]
-    quoting: str | None = None
-    problems: list[Problem] = default(default_factory=list)
-    warnings: list[Problem] = default(default_factory=list)
-
-    def problem(self, at: int, message: str, hint: str | None = None) -> None:
-        """Note something wrong at offset `at`."""
-        self.problems.append(Problem(self.place(at), message, hint))
-
-    def warning(self, at: int, message: str, hint: str | None = None) -> None:
-        """Note something doubtful at offset `at`."""
-        self.warnings.append(Problem(self.place(at), message, hint))
 
 
 def check(text: str, scope: Scope, report: Report) -> Mapping[str, Tree]:
@@ -89,6 +54,8 @@ def check(text: str, scope: Scope, report: Report) -> Mapping[str, Tree]:
         report.problem(problem.at, problem.message, quoting or problem.hint)
         return dict.fromkeys(scope.events, NO)
     checker = _Checker(text, scope, report)
+    if not checker.macros.fit(written):
+        return dict.fromkeys(scope.events, NO)
     trees = {event: checker.for_event(written, event) for event in scope.events}
     checker.report_open()
     return trees if len(report.problems) == found else dict.fromkeys(scope.events, NO)
@@ -101,8 +68,11 @@ class _Checker:
     where no event that has the field takes the comparison.
     """
 
-    def __init__(self, text: str, scope: Scope, report: Report) -> None:
+    def __init__(
+        self, text: str, scope: Scope, report: Report, macros: _Macros | None = None
+    ) -> None:
         self.text, self.scope, self.report = text, scope, report
+        self.macros = macros or _Macros(scope, report)
         self.failed: dict[int, tuple[int, str, str | None]] = {}
         self.fitted: set[int] = set()
         self.unknown: set[int] = set()
@@ -126,6 +96,7 @@ class _Checker:
                 return
 
     def report_open(self) -> None:
+        self.macros.report_open()
         for at, (place, message, hint) in sorted(self.failed.items()):
             if at not in self.fitted:
                 self.report.problem(place, message, hint)
@@ -136,7 +107,7 @@ class _Checker:
 
     def leaf(self, written: Written, event: str) -> Tree:
         if written.macro:
-            return self.fail(written.at, f"no macro ${written.name} is defined here")
+            return self.macros.for_event(written.name, event)
         if written.name == "type":
             return self.fold_type(written, event)
         field = self.scope.events[event].get(written.name)
@@ -202,8 +173,36 @@ class _Checker:
                 f"what does: {' '.join(sorted(fitting))}" if fitting else "it stands alone",
                 written.operator_at,
             )
+        if len(written.words) == 1 and written.words[0].reference:
+            name, dot, part = written.words[0].text.partition(".")
+            if dot and (name in self.scope.steps or written.words[0].text not in self.scope.lists):
+                return self.reference(written, operator, field, Reference(name, part))
         words = self.words(written, operator, field.type)
         return self.constant(written, operator, field, words) if words is not None else NO
+
+    def reference(
+        self, written: Written, operator: Operator, field: Field, reference: Reference
+    ) -> Tree:
+        """Check a comparison with a field of an earlier step."""
+        at = written.words[0].at
+        step = self.scope.steps.get(reference.step)
+        if step is None:
+            known = [f"${name}" for name in self.scope.steps]
+            steps = did_you_mean(f"${reference.step}", known) or "steps have names by `as:`"
+            return self.fail(written.at, f"no earlier step is named {reference.step!r}", steps, at)
+        other = next(
+            (f[reference.field] for f in step.events.values() if reference.field in f), None
+        )
+        if other is None:
+            hint = did_you_mean(reference.field, step.fields)
+            message = f"no event of step {reference.step} has a field {reference.field!r}"
+            return self.fail(written.at, message, hint, at)
+        if not operator.takes_reference or other.kind is not field.kind:
+            kinds = f"{field.name} ({field.kind.value}) with {other.name} ({other.kind.value})"
+            return self.fail(
+                written.at, f"{operator.symbol} does not compare {kinds}", None, written.operator_at
+            )
+        return Test(field, operator, reference, _excerpt(self.text, written))
 
     def words(self, written: Written, operator: Operator, kind: Type) -> list[Word] | None:
         words: list[Word] = []
@@ -213,7 +212,7 @@ class _Checker:
                 self.fail(written.at, f"no list ${word.text} is defined", hint, word.at)
                 return None
             texts = self.scope.lists[word.text] if word.reference else (word.text,)
-            words += (Word(text, word.at) for text in texts)
+            words += (Word(text, word.at, word.end) for text in texts)
         is_list = written.is_list or any(word.reference for word in written.words)
         wrong = _count_problem(operator, kind, is_list, len(words))
         if wrong:
@@ -224,7 +223,6 @@ class _Checker:
     def constant(
         self, written: Written, operator: Operator, field: Field, words: list[Word]
     ) -> Tree:
-        end = max((word.at + len(word.text) for word in written.words), default=written.operator_at)
         try:
             constant = operator.read(field.type, [word.text for word in words]) if words else None
             _check_range(field, constant)
@@ -232,7 +230,7 @@ class _Checker:
             at = self.place_of_bad_word(operator, field.type, words)
             return self.fail(written.at, f"{field.name}: {error}", None, at)
         self.warn_of_length(written, field, operator.longest(constant))
-        return Test(field, operator, constant, self.text[written.at : end + 1].strip())
+        return Test(field, operator, constant, _excerpt(self.text, written))
 
     def place_of_bad_word(self, operator: Operator, kind: Type, words: list[Word]) -> int:
         for word in words:
@@ -246,13 +244,28 @@ class _Checker:
         limit = getattr(field.type.storage, "array", None)
         if field.kind is Kind.TEXT and limit and length > limit - 1:
             message = f"{field.name} holds at most {limit - 1} bytes, the value has {length}"
-            self.report.warning(written.at, f"{message}: this is never true")
+            self.report.warning(written.at, f"{message}: {too_long(written.operator)}")
 
     def fail(
         self, at: int, message: str, hint: str | None = None, place: int | None = None
     ) -> Tree:
         self.failed.setdefault(at, (at if place is None else place, message, hint))
         return NO
+
+
+def too_long(operator: str | None) -> str:
+    """Return what comes of comparing with a text that is longer than any value."""
+    return {"!=": "this is always true", "in": "it is never found"}.get(
+        operator or "", "this is never true"
+    )
+
+
+def _excerpt(text: str, written: Written) -> str:
+    """Return a comparison as it stands in the text."""
+    end = written.operator_at + len(written.operator or "")
+    if written.words:
+        end = written.words[-1].end
+    return text[written.at : text.index(")", end) + 1 if written.is_list else end]
 
 
 def _count_problem(
@@ -274,7 +287,7 @@ def _check_range(field: Field, constant: Any) -> None:
         raise ValueError(f"a text of more than {LONGEST_TEXT} bytes is longer than any path")
     if field.kind is not Kind.NUMBER and field.kind is not Kind.FLAGS:
         return
-    low, high = _bounds(field.type)
+    low, high = bounds(field.type.storage)
     for number in _numbers(constant):
         if not low <= number <= high:
             raise ValueError(f"{number} is out of range, which is {low}..{high}")
@@ -288,7 +301,82 @@ def _numbers(constant: Any) -> Iterable[int]:
             yield from _numbers(item)
 
 
-def _bounds(kind: Type) -> tuple[int, int]:
-    bits = kind.storage.size * 8
-    signed = kind.storage.c_type.startswith("s")
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+class _Macros:
+    """The macros of one expression, each with a checker for its own text."""
+
+    def __init__(self, scope: Scope, report: Report) -> None:
+        self.scope, self.report = scope, report
+        self.checkers: dict[str, tuple[Any, _Checker]] = {}
+        self.sizes: dict[str, tuple[int, int]] = {}
+
+    def fit(self, written: Any) -> bool:
+        """Parse all macros behind `written`; False, and a problem, if they cannot be expanded."""
+        try:
+            size, depth = self.measure(written, ())
+        except _UnusableMacroError:
+            return False
+        if size > LARGEST:
+            self.report.problem(0, f"with its macros, there are more than {LARGEST} comparisons")
+        if depth > DEEPEST:
+            self.report.problem(0, f"with its macros, it nests deeper than {DEEPEST} levels")
+        return size <= LARGEST and depth <= DEEPEST
+
+    def measure(self, written: Any, above: tuple[str, ...]) -> tuple[int, int]:
+        """Return the comparisons and the levels of `written`, its macros expanded."""
+        if getattr(written, "macro", False):
+            return self.measure_macro(written, above)
+        below = [self.measure(child, above) for child in children(written)]
+        if not below:
+            return 1, 1
+        return sum(size for size, _ in below), 1 + max(depth for _, depth in below)
+
+    def measure_macro(self, written: Written, above: tuple[str, ...]) -> tuple[int, int]:
+        name = written.name
+        checker = self.checkers[above[-1]][1] if above else None
+        report = checker.report if checker else self.report
+        if name in above:
+            circle = " → ".join(f"${n}" for n in (*above[above.index(name) :], name))
+            report.problem(written.at, f"macros use each other in a circle: {circle}")
+            raise _UnusableMacroError
+        if name not in self.scope.macros:
+            report.problem(written.at, *self.explain(name))
+            raise _UnusableMacroError
+        if name not in self.sizes:
+            self.sizes[name] = self.measure(self.parse(name), (*above, name))
+        return self.sizes[name]
+
+    def parse(self, name: str) -> Any:
+        macro = self.scope.macros[name]
+        report = Report(macro.place, macro.quoting, self.report.problems, self.report.warnings)
+        try:
+            written = parse(macro.text)
+        except ExpressionSyntaxError as problem:
+            quoting = report.quoting if problem.unexpected else None
+            report.problem(problem.at, problem.message, quoting or problem.hint)
+            raise _UnusableMacroError from None
+        self.checkers[name] = written, _Checker(macro.text, self.scope, report, self)
+        return written
+
+    def explain(self, name: str) -> tuple[str, str | None]:
+        if name in self.scope.lists:
+            return f"${name} is a list and cannot stand alone", f"as in `comm in ${name}`"
+        step, dot, _ = name.partition(".")
+        if dot and step in self.scope.steps:
+            return f"${name} is a value and cannot stand alone", "compare a field with it"
+        hint = did_you_mean(name, self.scope.macros)
+        return f"no macro ${name} is defined", hint
+
+    def for_event(self, name: str, event: str) -> Tree:
+        """Return the macro for an event, which fit() has found to have an end."""
+        written, checker = self.checkers[name]
+        return checker.for_event(written, event)
+
+    def report_open(self) -> None:
+        """Note what no event takes, in each macro once."""
+        checkers, self.checkers = self.checkers, {}
+        for _, checker in checkers.values():
+            checker.report_open()
+
+
+class _UnusableMacroError(Exception):
+    """A macro that cannot be expanded; the reason has been noted."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from etracee.catalog import Field
-from etracee.expr.tree import AllOf, AnyOf, Fixed, Not, Test, Tree, leaves
+from etracee.catalog.model import PartOf
+from etracee.expr.tree import AllOf, AnyOf, Fixed, Not, Reference, Test, Tree, leaves
 from etracee.fragments import Py, join, py, py_literal, py_variable
 from etracee.operators import like, matches
 from etracee.operators.base import Operand
@@ -41,13 +42,18 @@ class PythonForm:
     def _test(self, test: Test, left_open: Py) -> Py:
         value = py_variable(test.field.name)
         cut = (
-            py("{name} in cut", name=py_literal(test.field.name))
+            py("{name} in cut", name=py_literal(_holder(test.field)))
             if self.may_be_cut(test.field)
             else None
         )
         is_list = test.field.kind is Kind.TEXTS
         operand = Operand(value, cut, left_open, self.hoist, is_list)
-        source = test.operator.python(operand, test.constant)
+        if isinstance(test.constant, Reference):
+            other = test.constant.variable
+            source = test.operator.python(operand, other)
+            source = py("({other} is not None and {test})", other=other, test=source)
+        else:
+            source = test.operator.python(operand, test.constant)
         if not self.may_miss(test.field):
             return py("({test})", test=source)
         return py("({value} is not None and {test})", value=value, test=source)
@@ -55,6 +61,11 @@ class PythonForm:
     def hoist(self, source: Py) -> Py:
         """Return the name of a constant with the value of `source`."""
         return self.constants.setdefault(source, py("CONSTANT_{n}", n=len(self.constants)))
+
+
+def _holder(field: Field) -> str:
+    """Return the name under which a field counts as cut: a part is cut where its whole is."""
+    return field.origin.whole if isinstance(field.origin, PartOf) else field.name
 
 
 def compile_tree(tree: Tree) -> Callable[[Mapping[str, Any], Collection[str]], bool]:

@@ -106,13 +106,14 @@ class _Builder(lark.Transformer[Any, Any]):
         return tuple(parts)
 
     def word(self, parts: list[Any]) -> Word:
-        return Word(str(parts[0]), parts[0].start_pos)
+        return Word(str(parts[0]), parts[0].start_pos, parts[0].end_pos)
 
     def quoted(self, parts: list[Any]) -> Word:
-        return Word(_unescape(parts[0][1:-1], parts[0].start_pos + 1), parts[0].start_pos)
+        text = _unescape(parts[0][1:-1], parts[0].start_pos + 1)
+        return Word(text, parts[0].start_pos, parts[0].end_pos)
 
     def reference(self, parts: list[Any]) -> Word:
-        return Word(parts[0][1:], parts[0].start_pos, reference=True)
+        return Word(parts[0][1:], parts[0].start_pos, parts[0].end_pos, reference=True)
 
 
 @functools.lru_cache(maxsize=65_536)

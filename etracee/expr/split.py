@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from etracee.expr.tree import NO, YES, AllOf, AnyOf, Not, Test, Tree, both, either, negate
+from etracee.expr.tree import NO, YES, AllOf, AnyOf, Not, Test, Tree, both, either, leaves, negate
 
 
 def widen(tree: Tree, has_c: Callable[[Test], bool]) -> Tree:
@@ -25,3 +26,41 @@ def _approximate(tree: Tree, has_c: Callable[[Test], bool], otherwise: Tree) -> 
     if isinstance(tree, AnyOf):
         return either(*(_approximate(part, has_c, otherwise) for part in tree.parts))
     return tree
+
+
+@dataclass(frozen=True)
+class Share:
+    """A comparison of an expression, and what keeps it from the kernel.
+
+    `blocker` is the comparison itself where it has no C form, the one beside it that has none where
+    the kernel could not use its answer, and None where the kernel makes it.
+    """
+
+    test: Test
+    blocker: Test | None
+
+
+def shares(tree: Tree, has_c: Callable[[Test], bool]) -> Iterator[Share]:
+    """Yield every comparison of `tree`, from left to right, with what widen() does to it."""
+    yield from _shares(tree, has_c, YES, None)
+
+
+def _shares(
+    tree: Tree, has_c: Callable[[Test], bool], otherwise: Tree, blocker: Test | None
+) -> Iterator[Share]:
+    if isinstance(tree, Test):
+        yield Share(tree, blocker if has_c(tree) else tree)
+    elif isinstance(tree, Not):
+        yield from _shares(tree.inner, has_c, NO if otherwise == YES else YES, blocker)
+    elif isinstance(tree, AllOf | AnyOf):
+        if isinstance(tree, AnyOf) == (otherwise == YES):
+            blocker = blocker or _blocker(tree, has_c, otherwise)
+        for part in tree.parts:
+            yield from _shares(part, has_c, otherwise, blocker)
+
+
+def _blocker(tree: AllOf | AnyOf, has_c: Callable[[Test], bool], otherwise: Tree) -> Test | None:
+    """Return the comparison that leaves the answer to all alternatives open, if there is one."""
+    open_ = (part for part in tree.parts if _approximate(part, has_c, otherwise) == otherwise)
+    tests = (leaf for part in open_ for leaf in leaves(part) if isinstance(leaf, Test))
+    return next((test for test in tests if not has_c(test)), None)

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from etracee.catalog.model import Field
+from etracee.fragments import Py, py_variable
 from etracee.operators import Operator
 
 
 @dataclass(frozen=True)
 class Word:
-    """A value as it was written, its quotes and escapes undone; `at` is its offset in the text."""
+    """A value as it was written, its quotes and escapes undone.
+
+    It stands in the text from offset `at` up to `end`.
+    """
 
     text: str
     at: int
+    end: int
     reference: bool = False
 
 
@@ -33,6 +38,19 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """The value that `field` had in the event of an earlier step of a sequence."""
+
+    step: str
+    field: str
+
+    @property
+    def variable(self) -> Py:
+        """Return the Python variable that holds the value, None where it is missing."""
+        return py_variable(f"of.{self.step}.{self.field}")
+
+
+@dataclass(frozen=True)
 class Test:
     """A comparison whose field, operator and constant are known."""
 
@@ -42,6 +60,17 @@ class Test:
     text: str
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A comparison, and the answer that it has to give."""
+
+    test: Test
+    is_true: bool
+
+    def __str__(self) -> str:
+        return f"`{self.test.text}`" if self.is_true else f"`not {self.test.text}`"
 
 
 @dataclass(frozen=True)
@@ -80,18 +109,18 @@ YES, NO = Fixed(True), Fixed(False)
 
 def both(*parts: Tree) -> Tree:
     """Return the conjunction, without what does not matter to it."""
-    kept = [part for part in _flat(parts, AllOf) if part != YES]
+    kept = tuple(dict.fromkeys(part for part in _flat(parts, AllOf) if part != YES))
     if NO in kept:
         return NO
-    return AllOf(tuple(dict.fromkeys(kept))) if len(kept) > 1 else kept[0] if kept else YES
+    return AllOf(kept) if len(kept) > 1 else kept[0] if kept else YES
 
 
 def either(*parts: Tree) -> Tree:
     """Return the disjunction, without what does not matter to it."""
-    kept = [part for part in _flat(parts, AnyOf) if part != NO]
+    kept = tuple(dict.fromkeys(part for part in _flat(parts, AnyOf) if part != NO))
     if YES in kept:
         return YES
-    return AnyOf(tuple(dict.fromkeys(kept))) if len(kept) > 1 else kept[0] if kept else NO
+    return AnyOf(kept) if len(kept) > 1 else kept[0] if kept else NO
 
 
 def negate(tree: Tree) -> Tree:

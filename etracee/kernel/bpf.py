@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ _PROG_LOAD, _OBJ_INFO = 5, 15
 
 PROG_TYPES = {"kprobe": 2, "tracepoint": 5, "raw_tracepoint": 17, "tracing": 26, "lsm": 29}
 """enum bpf_prog_type."""
+
+RETURN_0 = struct.pack("<BBhi", 0xB7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
+"""A program that does nothing: r0 = 0; exit."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -139,6 +143,10 @@ class Map:
         """Set the value of `key`."""
         self._call(_MAP_UPDATE, key, ctypes.create_string_buffer(value, len(value)))
 
+    def delete(self, key: bytes) -> None:
+        """Remove `key`, which must be there."""
+        self._call(_MAP_DELETE, key)
+
     def iterate_keys(self) -> Iterator[bytes]:
         """Yield the keys; ones that come or go meanwhile may be missed or repeated."""
         following = ctypes.create_string_buffer(self.key_size)
@@ -151,10 +159,12 @@ class Map:
             key = following.raw
             yield key
 
-    def _call(self, command: int, key: bytes | None, value: ctypes.Array[ctypes.c_char]) -> None:
+    def _call(
+        self, command: int, key: bytes | None, value: ctypes.Array[ctypes.c_char] | None = None
+    ) -> None:
         buffer = ctypes.create_string_buffer(key, len(key)) if key is not None else None
-        address = ctypes.addressof(buffer) if buffer is not None else 0
-        _bpf(command, _MapAttr(self.fd, 0, address, ctypes.addressof(value), 0))
+        addresses = [ctypes.addressof(part) if part is not None else 0 for part in (buffer, value)]
+        _bpf(command, _MapAttr(self.fd, 0, *addresses, 0))
 
 
 def load_program(

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from etracee.kernel.bpf import load_program
+from etracee.kernel.bpf import RETURN_0, load_program
 from etracee.problems import host_lacks
 
 TRACEFS = Path("/sys/kernel/tracing")
@@ -22,9 +22,6 @@ _HELPERS = {"get_current_task": 35, "get_current_task_btf": 158, "task_pt_regs":
 
 def _instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
     return struct.pack("<BBhi", code, registers, offset, immediate)
-
-
-_RETURN_0 = _instruction(0xB7) + _instruction(0x95)  # r0 = 0; exit
 
 
 _ATTACH_TYPES = {"tracing": 24, "lsm": 27}
@@ -40,12 +37,12 @@ _READ_TYPED = (
     + _instruction(0xBF, registers=0x01)  # r1 = r0
     + _call("task_pt_regs")
     + _instruction(0x79, registers=0x01)  # r1 = *(u64 *)(r0 + 0)
-    + _RETURN_0
+    + RETURN_0
 )
 """Read a saved register through pointers whose type the verifier knows."""
 
 
-def load_error(kind: str, instructions: bytes = _RETURN_0, target: int = 0) -> OSError | None:
+def load_error(kind: str, instructions: bytes = RETURN_0, target: int = 0) -> OSError | None:
     """Try to load a program; return None when the kernel takes it, else its error.
 
     `target` is the BTF id of the function that a tracing or lsm program is for.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from etracee.fragments import C, Py, py
+from etracee.fragments import C, Py, py, py_literal
 from etracee.types import Kind, Type
 
 
@@ -35,6 +36,8 @@ class CText:
     Behind the limit as many bytes again and 64 more may be read. `cut` says whether the value was
     longer than its buffer, `exists` whether it could be read; None where that cannot be, or is
     always so. `terminated` says that a NUL follows, so that the length need not be looked at.
+    `end` points behind the last byte, and at least `before` bytes before it may be read. `rough`
+    says that an answer will do that is true too often.
     """
 
     pointer: C
@@ -43,6 +46,9 @@ class CText:
     exists: C | None = None
     cut: C | None = None
     terminated: bool = False
+    end: C | None = None
+    before: int = 0
+    rough: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,25 @@ class CForm:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """Why a comparison is left to Python: what stands behind `because`."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What is looked up instead of comparing.
+
+    A comparison is true only where the value is one of `keys`, or one of `patterns` (RE2, not
+    anchored) finds something in it.
+    """
+
+    keys: tuple[Any, ...] = ()
+    patterns: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
 class Operand:
     """A field's value in Python: its source, and where it can be cut, whether it was."""
 
@@ -92,6 +117,8 @@ class Operator:
     symbol: ClassVar[str]
     kinds: ClassVar[frozenset[Kind]]
     takes: ClassVar[Takes] = Takes.ONE
+    takes_reference: ClassVar[bool] = False
+    """Whether the constant of the Python form may be the variable of another value."""
     doc: ClassVar[str]
     examples: ClassVar[Sequence[tuple[str, Any, Any]]]
 
@@ -107,9 +134,30 @@ class Operator:
         """Return the Python form, for a value that is there."""
         raise NotImplementedError
 
-    def c_form(self, _operand: COperand, _constant: Any) -> CForm | None:
-        """Return the C form, for a value that is there; None where it has none."""
+    def lookup(self, _constant: Any) -> Lookup | None:
+        """Return what can be looked up in place of a comparison with `constant`, if anything."""
         return None
+
+    def needs_end(self, _constant: Any) -> bool:
+        """Say whether the end of a text decides, which a cut text has lost."""
+        return False
+
+    def c_form(self, _operand: COperand, _constant: Any) -> CForm | Refusal:
+        """Return the C form, for a value that is there, or why it has none."""
+        return Refusal(f"`{self.symbol}` has no form in C")
+
+
+def quote_re2(text: bytes) -> bytes:
+    """Return a pattern of RE2 that finds just these bytes."""
+    return b"".join(b"%c" % byte if byte in _PLAIN else b"\\x%02x" % byte for byte in text)
+
+
+_PLAIN = b"%s%s" % (string.ascii_letters.encode(), string.digits.encode())
+
+
+def py_constant(constant: Any) -> Py:
+    """Return the source of a constant, or the variable that holds it."""
+    return constant if isinstance(constant, Py) else py_literal(constant)
 
 
 def open_if_cut(operand: Operand, test: Py) -> Py:

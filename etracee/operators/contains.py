@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from etracee.fragments import C, Py, c, py, py_literal
-from etracee.operators.base import CForm, COperand, CText, Operand, Operator, open_unless_true
+from etracee.fragments import C, Py, c, py
+from etracee.operators.base import (
+    CForm,
+    COperand,
+    CText,
+    Lookup,
+    Operand,
+    Operator,
+    Refusal,
+    open_unless_true,
+    py_constant,
+    quote_re2,
+)
 from etracee.operators.ctext import says, search
 from etracee.types import Kind
 
@@ -16,6 +27,7 @@ class Contains(Operator):
 
     symbol = "contains"
     kinds = frozenset({Kind.TEXT, Kind.TEXTS})
+    takes_reference = True
     doc = "The bytes stand anywhere in the text; a list of texts has an element equal to them."
     examples = (
         ("filename contains shadow", {"filename": b"/etc/shadow-"}, {"filename": b"/etc/passwd"}),
@@ -30,22 +42,25 @@ class Contains(Operator):
         if operand.is_list and operand.cut is not None:
             whole = py("({v}[:-1] if {cut} else {v})", v=operand.value, cut=operand.cut)
             operand = replace(operand, value=whole)
-        test = py("{text} in {value}", text=py_literal(constant), value=operand.value)
+        test = py("{text} in {value}", text=py_constant(constant), value=operand.value)
         return open_unless_true(operand, test)
 
-    def c_form(self, operand: COperand, constant: Any) -> CForm | None:
-        """Search, where the verifier can follow: over a whole list of texts it cannot."""
-        if not isinstance(operand, CText):
-            return None
+    def lookup(self, constant: Any) -> Lookup:
+        """Look for the bytes."""
+        return Lookup(patterns=(quote_re2(constant),))
+
+    def c_form(self, operand: COperand, constant: Any) -> CForm | Refusal:
+        """Search, where the verifier can follow."""
+        assert isinstance(operand, CText)
         if not constant:
             return CForm(C("1"))
         if len(constant) > operand.limit:
             return CForm(C("0"))
         function = search(operand, constant)
-        if function is None:
-            return None
+        if isinstance(function, Refusal):
+            return function
         call = c(
-            "({says}{name}({pointer}, {length}, 0) >= 0)",
+            "({says}{name}({pointer}, {length}, 0))",
             says=says(constant),
             name=function.name,
             pointer=operand.pointer,

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 
 from etracee.fragments import C, c, c_comment, c_ident, c_int, join
-from etracee.operators.base import CFunction, CText
+from etracee.operators.base import CFunction, CText, Refusal
 
 MOST_SEARCH_STEPS = 32_768
 """Bytes of buffer times bytes of needle, beyond which a search is left to Python: the verifier
@@ -28,15 +28,27 @@ def match_at(pointer: C, pattern: Pattern) -> C:
 
 
 def _word_test(pointer: C, pattern: Pattern, start: int) -> C:
+    found = _word_of(pointer, pattern, start)
+    return c("{word} == {value}", word=found[0], value=found[1]) if found else C("")
+
+
+def _difference(pointer: C, pattern: Pattern, start: int) -> C:
+    """Return C that is 0 where a word of the pattern matches."""
+    found = _word_of(pointer, pattern, start)
+    return c("({word} ^ {value})", word=found[0], value=found[1]) if found else C("")
+
+
+def _word_of(pointer: C, pattern: Pattern, start: int) -> tuple[C, C] | None:
+    """Return the masked word at `start`, and its value in the pattern; None where all fit."""
     chunk = pattern[start : start + 8]
     value = sum((byte or 0) << 8 * i for i, byte in enumerate(chunk))
     mask = sum(0xFF << 8 * i for i, byte in enumerate(chunk) if byte is not None)
     if not mask:
-        return C("")
+        return None
     word = c("WORD({pointer}, {start})", pointer=pointer, start=start)
     if mask != 0xFFFFFFFFFFFFFFFF:
         word = c("({word} & {mask})", word=word, mask=c_int(mask))
-    return c("{word} == {value}", word=word, value=c_int(value))
+    return word, c_int(value)
 
 
 def says(constant: bytes) -> C:
@@ -48,6 +60,10 @@ def ends_with(operand: CText, pattern: Pattern) -> C | None:
     """Return C that is true where the text's last bytes match."""
     if len(pattern) > operand.limit:
         return None
+    if operand.end is not None and len(pattern) <= operand.before:
+        start = c("{end} - {n}", end=operand.end, n=len(pattern))
+        test = match_at(start, pattern)
+        return c("({length} >= {n} && {test})", length=operand.length, n=len(pattern), test=test)
     return c(
         "({length} >= {n} && {test})",
         length=operand.length,
@@ -70,26 +86,35 @@ def _mask(limit: int) -> int:
     return (1 << limit.bit_length()) - 1
 
 
-def search(operand: CText, pattern: Pattern) -> CFunction | None:
-    """Return a function (text, length, from) → offset behind the first match from there on, or -1.
+def search(operand: CText, pattern: Pattern) -> CFunction | Refusal:
+    """Return a function (text, length, from) → whether the pattern is found from there on.
 
-    None where the verifier would have to walk too far.
+    The pattern has at least one byte; it is refused where the verifier would have to walk too far.
+    What is found must not leave the loop or branch within it: the verifier would follow the rest
+    of the program once for every place.
     """
-    if not pattern or operand.limit * len(pattern) > MOST_SEARCH_STEPS:
-        return None
+    if operand.limit * len(pattern) > MOST_SEARCH_STEPS:
+        what = f"a search for {len(pattern)} bytes within {operand.limit}"
+        return Refusal(f"{what} is more than the kernel's verifier follows")
     key = repr((tuple(pattern), operand.limit)).encode()
     name = c_ident(f"find_{zlib.crc32(key):08x}")
+    starts = range(0, len(pattern), 8)
+    words = [_difference(C("text + i"), pattern, start) for start in starts]
     body = c(
-        """static __always_inline s32 {name}(const char *text, u32 length, u32 from)
+        """static __always_inline u64 {name}(const char *text, u32 length, u32 from)
 {{
-    for (u32 i = 0; i <= {last}; i++)
-        if (i >= from && i + {n} <= length && {test})
-            return i + {n};
-    return -1;
+    u64 found = 0;
+
+    for (u32 i = from; i <= {last}; i++) {{
+        if (i + {n} > length)
+            break;
+        found |= is_zero({differences});
+    }}
+    return found;
 }}""",
         name=name,
         last=operand.limit - len(pattern),
         n=len(pattern),
-        test=match_at(C("text + i"), pattern),
+        differences=join(" | ", [word for word in words if word] or [C("0")], C),
     )
     return CFunction(name, body)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from etracee.fragments import C, Py, c, c_int, py, py_literal
+from etracee.fragments import C, Py, c, c_int, py
 from etracee.operators.base import (
     CAddress,
     CForm,
     CNumber,
     COperand,
     CText,
+    Lookup,
     Operand,
     Operator,
     no_if_cut,
+    py_constant,
 )
 from etracee.operators.ctext import match_at, says
 from etracee.types import Kind
@@ -24,6 +26,7 @@ class Equals(Operator):
 
     symbol = "="
     kinds = frozenset({Kind.NUMBER, Kind.FLAGS, Kind.TEXT, Kind.ADDRESS})
+    takes_reference = True
     doc = "The same value. Texts are compared byte for byte, flag sets as a whole."
     examples = (
         ("uid = 1000", {"uid": 1000}, {"uid": 0}),
@@ -35,14 +38,18 @@ class Equals(Operator):
         """A cut text is longer than the bytes that are left of it."""
         return equal_in_python(operand, constant)
 
-    def c_form(self, operand: COperand, constant: Any) -> CForm | None:
+    def lookup(self, constant: Any) -> Lookup:
+        """Look the value itself up."""
+        return Lookup(keys=(constant,))
+
+    def c_form(self, operand: COperand, constant: Any) -> CForm:
         """Compare words, a text's closing NUL included."""
         return CForm(equal(operand, constant))
 
 
 def equal_in_python(operand: Operand, constant: Any) -> Py:
     """Return Python source that is true where the value is `constant`."""
-    test = py("{value} == {constant}", value=operand.value, constant=py_literal(constant))
+    test = py("{value} == {constant}", value=operand.value, constant=py_constant(constant))
     return no_if_cut(operand, test)
 
 

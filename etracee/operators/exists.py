@@ -22,7 +22,7 @@ class Exists(Operator):
         """Say yes: the value is there."""
         return Py("True")
 
-    def c_form(self, _operand: COperand, _constant: Any) -> CForm | None:
+    def c_form(self, _operand: COperand, _constant: Any) -> CForm:
         """Say yes: the value is there."""
         return CForm(C("1"))
 

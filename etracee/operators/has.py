@@ -40,7 +40,7 @@ class Has(Operator):
         ]
         return py("({tests})", tests=join(" or ", tests, Py))
 
-    def c_form(self, operand: COperand, constant: Any) -> CForm | None:
+    def c_form(self, operand: COperand, constant: Any) -> CForm:
         """Compare the masked bits."""
         assert isinstance(operand, CNumber)
         tests = [

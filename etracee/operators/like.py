@@ -7,12 +7,14 @@ from typing import Any
 from etracee.fragments import C, Py, c, join, py, py_literal
 from etracee.operators.base import (
     CForm,
-    CFunction,
     COperand,
     CText,
+    Lookup,
     Operand,
     Operator,
+    Refusal,
     open_if_cut,
+    quote_re2,
 )
 from etracee.operators.ctext import Pattern, ends_with, match_at, says, search
 from etracee.operators.matches import compile_re2
@@ -34,13 +36,21 @@ class Like(Operator):
         """Leave the answer open for a cut text, unless only what is there decides."""
         pattern = operand.hoist(py("like.compile({glob})", glob=py_literal(constant)))
         test = py("{pattern}({value})", pattern=pattern, value=operand.value)
-        return test if _is_prefix(constant) else open_if_cut(operand, test)
+        return open_if_cut(operand, test) if self.needs_end(constant) else test
+
+    def needs_end(self, constant: Any) -> bool:
+        """Say no for a pattern that ends in its only *."""
+        return not _is_prefix(constant)
 
     def longest(self, constant: Any) -> int:
-        """Return the bytes that must be there for a pattern that ends in its only *."""
-        return len(constant)
+        """Return the bytes that must be there: a * needs none."""
+        return sum(map(len, constant.split(b"*")))
 
-    def c_form(self, operand: COperand, constant: Any) -> CForm | None:
+    def lookup(self, constant: Any) -> Lookup:
+        """Look for the pattern itself."""
+        return Lookup(patterns=(_translate(constant),))
+
+    def c_form(self, operand: COperand, constant: Any) -> CForm | Refusal:
         """Match the first and the last piece in place, and search the others in between."""
         assert isinstance(operand, CText)
         pieces = [_pattern(piece) for piece in constant.split(b"*")]
@@ -48,9 +58,9 @@ class Like(Operator):
             return CForm(C("0"))
         test = _whole(operand, pieces[0]) if len(pieces) == 1 else None
         form = CForm(test) if test else _pieces(operand, pieces)
-        if form is None:
-            return None
-        cut = operand.cut if operand.cut and not _is_prefix(constant) else None
+        if isinstance(form, Refusal):
+            return form
+        cut = operand.cut if self.needs_end(constant) else None
         whole = c("!{cut} && ", cut=cut) if cut else C("")
         return CForm(
             c("({whole}{says}{t})", whole=whole, says=says(constant), t=form.expression),
@@ -75,7 +85,7 @@ def _whole(operand: CText, pattern: Pattern) -> C:
     )
 
 
-def _pieces(operand: CText, pieces: list[Pattern]) -> CForm | None:
+def _pieces(operand: CText, pieces: list[Pattern]) -> CForm | Refusal:
     """Test length, beginning and end, then find the middle pieces one behind the other."""
     first, *middle, last = pieces
     tests = [
@@ -85,48 +95,44 @@ def _pieces(operand: CText, pieces: list[Pattern]) -> CForm | None:
     end = ends_with(operand, last)
     assert end is not None, "the whole pattern was found short enough"
     tests.append(end)
-    searched = _find_all(operand, len(first), [piece for piece in middle if piece], len(last))
-    if searched is None:
-        return None
+    searched = _find(operand, len(first), [piece for piece in middle if piece], len(last))
+    if isinstance(searched, Refusal):
+        return searched
     tests.append(searched.expression)
     return CForm(c("({tests})", tests=join(" && ", tests, C)), searched.functions)
 
 
-def _find_all(operand: CText, start: int, pieces: list[Pattern], end: int) -> CForm | None:
-    at, functions = c("{start}", start=start), []
-    tests = []
-    for number, piece in enumerate(pieces):
-        function: CFunction | None = search(operand, piece)
-        if function is None or number > 0:
-            return None
-        functions.append(function)
-        tests.append(
-            c(
-                "{name}({pointer}, {length} - {end}, {at}) >= 0",
-                name=function.name,
-                pointer=operand.pointer,
-                length=operand.length,
-                end=end,
-                at=at,
-            )
-        )
-    return CForm(join(" && ", tests, C) if tests else C("1"), tuple(functions))
+def _find(operand: CText, start: int, pieces: list[Pattern], end: int) -> CForm | Refusal:
+    """Search what stands between the stars, from `start` on and `end` bytes before the end."""
+    if not pieces:
+        return CForm(C("1"))
+    if len(pieces) > 1:
+        return Refusal(f"{len(pieces)} pieces between its stars would have to be searched")
+    function = search(operand, pieces[0])
+    if isinstance(function, Refusal):
+        return function
+    found = c(
+        "{name}({pointer}, {length} - {end}, {start})",
+        name=function.name,
+        pointer=operand.pointer,
+        length=operand.length,
+        end=end,
+        start=start,
+    )
+    return CForm(found, (function,))
 
 
 def compile(glob: bytes) -> Any:
     """Return the function that says whether bytes fit the glob, in time linear in their length."""
-    parts = (
-        b".*" if char == b"*" else b"." if char == b"?" else _quote(char) for char in _chars(glob)
-    )
-    return compile_re2(b"(?s)\\A" + b"".join(parts) + b"\\z")
+    return compile_re2(_translate(glob))
 
 
-def _chars(text: bytes) -> list[bytes]:
-    return [text[i : i + 1] for i in range(len(text))]
-
-
-def _quote(char: bytes) -> bytes:
-    return char if char.isalnum() else b"\\x%02x" % char[0]
+def _translate(glob: bytes) -> bytes:
+    """Return the glob as a pattern of RE2."""
+    chars = (glob[i : i + 1] for i in range(len(glob)))
+    wild = {b"*": b".*", b"?": b"."}
+    parts = (wild.get(char) or quote_re2(char) for char in chars)
+    return b"(?s)\\A" + b"".join(parts) + b"\\z"
 
 
 OPERATOR = Like()

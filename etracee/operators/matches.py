@@ -8,7 +8,7 @@ from typing import Any
 import re2
 
 from etracee.fragments import Py, py, py_literal
-from etracee.operators.base import Operand, Operator, open_if_cut, open_unless_true
+from etracee.operators.base import Lookup, Operand, Operator, open_if_cut, open_unless_true
 from etracee.types import Kind, Type
 
 
@@ -40,17 +40,29 @@ class Matches(Operator):
         """Of a cut text, only a find that no end of text was needed for is sure."""
         find = operand.hoist(py("matches.compile_re2({p})", p=py_literal(constant)))
         test = py("{find}({value})", find=find, value=operand.value)
-        needs_end = any(mark in constant for mark in (b"$", b"\\z", b"\\b", b"\\B"))
-        return (open_if_cut if needs_end else open_unless_true)(operand, test)
+        return (open_if_cut if self.needs_end(constant) else open_unless_true)(operand, test)
+
+    def needs_end(self, constant: Any) -> bool:
+        """Look for what only an end can fulfil, or might."""
+        return any(mark in constant for mark in (b"$", b"\\z", b"\\b", b"\\B"))
+
+    def lookup(self, constant: Any) -> Lookup:
+        """Look for the pattern itself."""
+        return Lookup(patterns=(constant,))
+
+
+def options() -> re2.Options:
+    """Return the options of all patterns: they are over bytes, and errors are raised."""
+    chosen = re2.Options()
+    chosen.encoding = re2.Options.Encoding.LATIN1
+    chosen.log_errors = False
+    return chosen
 
 
 def compile_re2(pattern: bytes) -> Callable[[bytes], bool]:
     """Return the function that says whether the pattern is found; ValueError if it is none."""
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
     try:
-        search = re2.compile(pattern, options).search
+        search = re2.compile(pattern, options()).search
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)

@@ -12,8 +12,10 @@ from etracee.operators.base import (
     CNumber,
     COperand,
     CText,
+    Lookup,
     Operand,
     Operator,
+    Refusal,
     Takes,
     no_if_cut,
 )
@@ -68,10 +70,16 @@ class In(Operator):
             tests.insert(0, no_if_cut(operand, found))
         return py("({tests})", tests=join(" or ", tests, Py))
 
-    def c_form(self, operand: COperand, constant: Any) -> CForm | None:
+    def lookup(self, constant: Any) -> Lookup | None:
+        """Look the value itself up, where all elements are single values."""
+        if not all(_is_single(item) for item in constant):
+            return None
+        return Lookup(keys=tuple(i if isinstance(i, bytes) else i[0] for i in constant))
+
+    def c_form(self, operand: COperand, constant: Any) -> CForm | Refusal:
         """Compare one after the other, where that is not too long."""
         if len(constant) > MOST_IN_C:
-            return None
+            return Refusal(f"a list of {len(constant)} is too long to be compared one by one")
         tests = [_C_TESTS[type(operand)](operand, item) for item in constant]
         return CForm(c("({tests})", tests=join(" || ", tests, C)))
 

@@ -15,6 +15,7 @@ class NotEquals(Operator):
 
     symbol = "!="
     kinds = frozenset({Kind.NUMBER, Kind.FLAGS, Kind.TEXT, Kind.ADDRESS})
+    takes_reference = True
     doc = "Another value. A missing value is not another one: this is false, `not x = y` is true."
     examples = (("comm != vim", {"comm": b"cat"}, {"comm": b"vim"}),)
 
@@ -22,7 +23,7 @@ class NotEquals(Operator):
         """Negate equality."""
         return py("not ({test})", test=equal_in_python(operand, constant))
 
-    def c_form(self, operand: COperand, constant: Any) -> CForm | None:
+    def c_form(self, operand: COperand, constant: Any) -> CForm:
         """Negate equality."""
         return CForm(c("!({test})", test=equal(operand, constant)))
 

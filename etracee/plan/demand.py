@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
-from etracee.catalog.model import Derivation, PartOf
-from etracee.expr.check import Report, check, scope_of
-from etracee.expr.tree import Test, Tree, leaves
+from etracee.catalog.model import Derivation, FileOf, PartOf
+from etracee.expr.check import check
+from etracee.expr.scope import Report, scope_of
+from etracee.expr.tree import Reference, Test, Tree, leaves
 from etracee.plan.resolve import ResolvedEvent
 from etracee.profile import Options
 from etracee.types import Kind
-from etracee.types.sockaddr import SIZE as SOCKADDR_SIZE
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,31 @@ class Demand:
 
 def find_demand(event: ResolvedEvent, options: Options) -> Demand:
     """Return what has to be captured for what is shown, filtered and matched."""
-    trees = (event.keep, *event.rules.values(), *_implied(event))
+    trees = (event.keep, *_of_rules(event), *_implied(event))
     tests = [leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)]
-    read = [*event.shown, *(test.field for test in tests)]
-    captures = tuple(dict.fromkeys(_wholes(event, read)))
+    read = [
+        *event.shown,
+        *(test.field for test in tests),
+        *(field for match in event.matches for field in match.reads),
+    ]
+    captures = tuple(sorted(dict.fromkeys(_wholes(event, read)), key=_is_replaced))
     limits = {
         field.name: _limit(field, tests, options)
         for field in captures
         if field.type.storage.variable
     }
     return Demand(event, captures, limits)
+
+
+def _of_rules(event: ResolvedEvent) -> Iterator[Tree]:
+    for match in event.matches:
+        yield match.tree
+        yield match.rest
+
+
+def _is_replaced(field: Field) -> bool:
+    """Say whether a new image brings another value, which only the last one in a record can get."""
+    return isinstance(field.origin, FileOf)
 
 
 def _implied(event: ResolvedEvent) -> Iterator[Tree]:
@@ -58,9 +73,13 @@ def _wholes(event: ResolvedEvent, fields: Iterable[Field]) -> Iterator[Field]:
 
 def _limit(field: Field, tests: list[Test], options: Options) -> int:
     """Return the bytes to capture: what the options say, widened to the longest constant."""
-    if field.kind is Kind.OPAQUE:
-        return SOCKADDR_SIZE
+    if field.type.most is not None:
+        return field.type.most
     if field.kind is Kind.TEXTS:
         return options.max_argv
-    longest = (t.operator.longest(t.constant) for t in tests if t.field.name == field.name)
+    longest = (
+        t.operator.longest(t.constant)
+        for t in tests
+        if t.field.name == field.name and not isinstance(t.constant, Reference)
+    )
     return max(options.max_string, *(length + 1 for length in longest), 0)

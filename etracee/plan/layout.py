@@ -10,6 +10,8 @@ from etracee.types.base import integer
 
 HEADER = (("time", integer("u64")), ("event", integer("u32")))
 """What every record begins with: CLOCK_MONOTONIC in ns at the call's end, and the event's index."""
+RULES = ("rules", integer("u64"))
+"""The bits of the rules that may match, where there are any."""
 
 
 def lay_out(demand: Demand, index: int) -> EventLayout:
@@ -22,7 +24,8 @@ def lay_out(demand: Demand, index: int) -> EventLayout:
         for field in demand.captures
     ]
     values.sort(key=lambda value: -_alignment(value[1]))
-    slots, size = _place((*((name, storage, 0) for name, storage in HEADER), *values))
+    head = (*HEADER, RULES) if demand.event.matches else HEADER
+    slots, size = _place((*((name, storage, 0) for name, storage in head), *values))
     return EventLayout(demand.event.type.name, index, slots, _round_up(size, 8))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from etracee.catalog import Catalog, EventType, Field
 from etracee.event import EventLayout
-from etracee.expr.tree import Tree
+from etracee.expr.tree import Reference, Test, Tree
 from etracee.fragments import C, c_comment
+from etracee.plan.tries import Trie
 from etracee.problems import Problem
 from etracee.profile import Options
 from etracee.rules.output import Piece
@@ -24,32 +25,106 @@ class Request:
     """Events to watch of those in the profile; all of them when empty."""
     tree: bool = False
     """Watch one process and its descendants only, instead of the host."""
+    alerts_only: bool = False
+    """Deliver no event by itself: what no rule may need stays in the kernel."""
+    allow_actions: bool = False
+    """Let rules do what their `actions` say besides alerts."""
 
 
 @dataclass(frozen=True)
 class Hook:
-    """A place in the kernel, and the function of the program that is attached to it.
+    """A place in the kernel, and the function of the program that runs there.
 
     `edge` is enter or exit for calls, and `event` the one that the hook is for, where there is one.
+    `slot` is where the function stands in the array of its kind, from which what is attached calls
+    it: the same in every program, so that one can take the place of another.
     """
 
     kind: str
     name: str
     function: str
+    slot: int
     edge: str | None = None
     event: str | None = None
+
+    @property
+    def stub(self) -> str:
+        """Return the name of the function that is attached, and calls the one in the slot."""
+        return f"attached_{self.function}"
+
+    @property
+    def slots(self) -> str:
+        """Return the name of the array of functions: one holds those of one kind only."""
+        return f"{self.kind}s"
+
+
+@dataclass(frozen=True)
+class Join:
+    """The own field `field` equals that of an earlier step."""
+
+    field: Field
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Match:
+    """A step of a rule that an event may be.
+
+    `tree` is what can be told of the event alone. `joins` and `rest` tell, together, whether it
+    belongs to the events of earlier steps; `rest` is YES where the joins do alone. `reads` are the
+    fields whose values the engine is given.
+    """
+
+    rule: int
+    step: int
+    tree: Tree
+    joins: tuple[Join, ...]
+    rest: Tree
+    reads: tuple[Field, ...]
+    referenced: frozenset[str] = frozenset()
+    """Names of the fields that later steps compare with."""
+    bit: int | None = None
+    """Where the kernel says, in the record's `rules`, whether the tree may be true, if it does."""
+    is_exact: bool = False
+    """Whether it then is."""
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """`count` within `within` ns, for each combination of the values of `by`."""
+
+    count: int
+    within: int
+    by: tuple[str, ...]
+    distinct: str | None
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """A step: its name, if it has one, and its conditions by event."""
+
+    name: str | None
+    conditions: Mapping[str, Tree]
 
 
 @dataclass(frozen=True)
 class RulePlan:
-    """A rule whose every name is known; `conditions` by event."""
+    """A rule whose every name is known. One without a sequence has one step."""
 
     id: str
     title: str
     level: str
     tags: tuple[str, ...]
     output: tuple[Piece, ...]
-    conditions: Mapping[str, Tree]
+    steps: tuple[StepPlan, ...]
+    window: WindowPlan | None
+    at_most: WindowPlan | None
+    actions: tuple[str, ...]
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Return the names of the events of all steps, each once."""
+        return tuple(dict.fromkeys(name for step in self.steps for name in step.conditions))
 
 
 @dataclass(frozen=True)
@@ -57,8 +132,11 @@ class EventPlan:
     """An event: what is captured in which order, what decides, what is shown.
 
     `captures` are fields with a slot. Those before `early` are needed by `early_test`, those
-    before `late` by `late_test`; both tests run in the kernel and are true more often than what is
-    wanted. `keep` is what Python still has to decide, and `rules` are indices of Plan.rules.
+    before `late` by `late_test`, those before `ruled` by the rules; all these run in the kernel and
+    are true more often than what is wanted. `bits` are the kernel's tests for the bits of the
+    record's `rules`; where the event is not delivered by itself, one of them must be true. `kills`
+    are those for which the kernel ends the process. `keep` is what Python still has to decide, and
+    `matches` are the steps of rules.
     """
 
     type: EventType
@@ -68,10 +146,19 @@ class EventPlan:
     early_test: Tree
     late: int
     late_test: Tree
+    ruled: int
+    bits: tuple[tuple[int, Tree], ...]
+    kills: int
     keep: Tree
     shown: tuple[Field, ...]
-    rules: tuple[int, ...]
+    matches: tuple[Match, ...]
     delivered: bool
+    filters: Tree
+    """All that bounds the event, what the kernel decides too."""
+    filter_refused: Mapping[Test, str]
+    """Comparisons of the filters that the kernel is not asked to make, and why."""
+    rules_refused: Mapping[Test, str]
+    """The same of the rules."""
 
     @property
     def name(self) -> str:
@@ -95,8 +182,10 @@ class Plan:
     typed_loads: bool
     events: tuple[EventPlan, ...]
     rules: tuple[RulePlan, ...]
+    tries: tuple[Trie, ...]
     hooks: tuple[Hook, ...]
     attach: str
+    allow_actions: bool
     warnings: tuple[Problem, ...]
 
     @property

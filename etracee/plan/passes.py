@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from etracee.catalog import Catalog
 from etracee.plan.attach import choose_hooks
 from etracee.plan.demand import find_demand
 from etracee.plan.layout import lay_out
-from etracee.plan.model import Plan, Request
-from etracee.plan.pushdown import push_down
+from etracee.plan.model import Plan, Request, RulePlan
+from etracee.plan.pushdown import kernel_tests, push_down
 from etracee.plan.resolve import resolve
+from etracee.plan.tries import build_tries
+from etracee.plan.warnings import find_warnings
 from etracee.profile import Profile
-from etracee.rules import Rule
+from etracee.rules import RuleSet
 
 
-def make_plan(
-    profile: Profile, rules: tuple[Rule, ...], request: Request, catalog: Catalog
-) -> Plan:
+def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catalog) -> Plan:
     """Return the plan for `profile` and `rules`; ProblemsError with all that is wrong in them.
 
     Names become events and fields (resolve), what somebody reads is found (demand), it gets its
     place in a record (lay out), what the kernel can decide is separated (push down), and every
-    event gets its hooks (attach): those of the cheapest way, see attach_by() for the others.
+    event gets its hooks (attach): those of the cheapest way, see attach_by() for the others. What
+    can never happen is a warning.
     """
     resolved = resolve(profile, rules, request, catalog)
     demands = [find_demand(event, profile.options) for event in resolved.events]
     layouts = [lay_out(demand, index) for index, demand in enumerate(demands)]
-    events = tuple(push_down(*pair) for pair in zip(demands, layouts, strict=True))
+    tries = build_tries(kernel_tests(demands))
+    killing = frozenset(_killing_rules(resolved.rules)) if request.allow_actions else frozenset()
+    found = find_warnings(profile, rules, resolved, layouts)
+    pairs = zip(demands, layouts, strict=True)
+    events = tuple(push_down(*pair, tries, killing) for pair in pairs)
     return Plan(
         profile=profile.name,
         version=profile.version,
@@ -35,7 +42,16 @@ def make_plan(
         typed_loads=True,
         events=events,
         rules=resolved.rules,
+        tries=tuple(tries.values()),
         hooks=choose_hooks(events, "tracepoint", tree=request.tree),
         attach="tracepoint",
-        warnings=resolved.warnings,
+        allow_actions=request.allow_actions,
+        warnings=tuple(dict.fromkeys((*resolved.warnings, *found))),
     )
+
+
+def _killing_rules(rules: Iterable[RulePlan]) -> Iterator[int]:
+    """Yield the rules that end a process as soon as one event matches, as the kernel can."""
+    for index, rule in enumerate(rules):
+        if "kill" in rule.actions and rule.window is None and rule.at_most is None:
+            yield index

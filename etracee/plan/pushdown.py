@@ -2,70 +2,204 @@
 
 from __future__ import annotations
 
-from etracee.catalog import Field
-from etracee.catalog.model import PartOf
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from etracee.catalog import Field, Flow
+from etracee.catalog.model import FileOf, PartOf
 from etracee.event import EventLayout
-from etracee.expr.cform import c_form_of
+from etracee.expr.cform import Operands, c_form_of
 from etracee.expr.split import widen
 from etracee.expr.tree import YES, AllOf, Test, Tree, both, either, leaves
+from etracee.operators.base import Refusal
 from etracee.plan.demand import Demand
-from etracee.plan.model import EventPlan
-from etracee.plan.values import operands_of
+from etracee.plan.model import EventPlan, Match
+from etracee.plan.tries import Trie
+from etracee.plan.values import RecordOperands
+
+OTHERS, KILLED = 63, 62
+"""The bits of all rules that have none of their own, and of an event whose process is ended."""
+MOST_SEARCHES = 8
+"""Texts that are searched through for different bytes, of one event; more are left to Python.
+
+Each is a loop, of which the verifier follows every round.
+"""
+
+WhyNot = Callable[[Test], str | None]
+"""Says why the kernel is not asked to make a comparison, None where it is."""
 
 
-def push_down(demand: Demand, layout: EventLayout) -> EventPlan:
-    """Return the event's plan: kernel tests, the captures each of them needs, and Python's rest."""
+def kernel_tests(demands: Iterable[Demand]) -> Iterator[Test]:
+    """Yield the comparisons that the kernel might be asked to make."""
+    for demand in demands:
+        trees = (demand.event.keep, *(match.tree for match in demand.event.matches))
+        yield from (leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test))
+
+
+def push_down(
+    demand: Demand, layout: EventLayout, tries: Mapping[str, Trie], killing: frozenset[int]
+) -> EventPlan:
+    """Return the event's plan: kernel tests, the captures each of them needs, and Python's rest.
+
+    `killing` are the rules for which the kernel ends the process, where it can tell exactly.
+    """
     event = demand.event
-    operands = operands_of(layout)
-
-    def has_c(test: Test) -> bool:
-        return c_form_of(test, operands) is not None
-
-    wanted = event.keep if event.delivered else both(event.keep, either(*event.rules.values()))
-    kernel = widen(wanted, has_c)
-    early_test, late_test = _cheap_first(kernel)
-    early, late = (_needed(demand, test) for test in (early_test, late_test))
-    ordered = dict.fromkeys((*early, *late, *demand.captures))
+    limited = _Limited(RecordOperands(layout, tries))
+    (keep,), filter_refused = _widen([event.keep], limited.why_not)
+    wanted, rules_refused = _rules_wanted(event.matches, limited, delivered=event.delivered)
+    ruled = YES if event.delivered else widen(either(*wanted), _is_decisive)
+    early_test = both(widen(keep, _is_cheap), ruled)
+    late_test = _without_cheap(keep)
+    matches, bits = _give_bits(event.matches, wanted)
+    tests = [tree for _, tree in bits]
+    ordered, ends = _in_order_of(demand, ([early_test], [late_test], tests))
     return EventPlan(
         type=event.type,
-        layout=_in_order(layout, tuple(ordered)),
-        captures=tuple(ordered),
-        early=len(early),
+        layout=_sort_slots(layout, ordered),
+        captures=ordered,
+        early=ends[0],
         early_test=early_test,
-        late=len(dict.fromkeys((*early, *late))) if late_test != YES else len(early),
+        late=ends[1],
         late_test=late_test,
-        keep=YES if widen(event.keep, has_c) == event.keep else event.keep,
+        ruled=ends[2],
+        bits=bits,
+        kills=_kills(matches, killing) if event.type.flow is not Flow.EXIT else 0,
+        keep=YES if keep == event.keep else event.keep,
         shown=event.shown,
-        rules=tuple(event.rules),
+        matches=matches,
         delivered=event.delivered,
+        filters=event.keep,
+        filter_refused=filter_refused,
+        rules_refused=rules_refused,
     )
 
 
-def _cheap_first(kernel: Tree) -> tuple[Tree, Tree]:
-    """Split a conjunction: what needs no user memory, and the rest."""
-    parts = kernel.parts if isinstance(kernel, AllOf) else (kernel,)
-    cheap = [part for part in parts if all(_is_cheap(leaf) for leaf in leaves(part))]
-    dear = [part for part in parts if part not in cheap]
-    return both(*cheap), both(*dear)
+def _widen(trees: Iterable[Tree], why_not: WhyNot) -> tuple[tuple[Tree, ...], Mapping[Test, str]]:
+    """Return what the kernel is asked of the trees, and the comparisons that it is not asked."""
+    refused: dict[Test, str] = {}
+
+    def has_c(test: Test) -> bool:
+        reason = why_not(test)
+        if reason is not None:
+            refused[test] = reason
+        return reason is None
+
+    return tuple(widen(tree, has_c) for tree in trees), refused
 
 
-def _is_cheap(leaf: Tree) -> bool:
-    if not isinstance(leaf, Test):
-        return True
-    origin = leaf.field.origin
-    return not isinstance(origin, PartOf) and not leaf.field.type.storage.variable
+@dataclass
+class _Limited:
+    """Says why a comparison has no C form, and lets only so many searches through."""
+
+    operands: Operands
+
+    def __post_init__(self) -> None:
+        self._searches: set[object] = set()
+
+    def why_not(self, test: Test) -> str | None:
+        """Return why the comparison is not made in the kernel."""
+        form = c_form_of(test, self.operands)
+        if isinstance(form, Refusal):
+            return form.reason
+        functions = {function.name for function in form.functions}
+        if len(self._searches | functions) > MOST_SEARCHES:
+            return f"the kernel searches the texts of an event for {MOST_SEARCHES} others at most"
+        self._searches |= functions
+        return None
+
+    def why_not_few(self, test: Test) -> str | None:
+        """Return why the comparison is not made in few steps, whatever the value."""
+        form = c_form_of(test, self.operands)
+        if isinstance(form, Refusal):
+            return form.reason
+        return "the event is sent anyway, and not searched before" if form.functions else None
 
 
-def _needed(demand: Demand, test: Tree) -> list[Field]:
+def _rules_wanted(
+    matches: tuple[Match, ...], limited: _Limited, *, delivered: bool
+) -> tuple[tuple[Tree, ...], Mapping[Test, str]]:
+    """Return what the kernel asks for each step of a rule, and the comparisons that it does not.
+
+    An event that is sent anyway, by itself or since a rule leaves the kernel no choice, is not
+    searched through in the traced program's time.
+    """
+    trees = [match.tree for match in matches]
+    few = _widen(trees, limited.why_not_few)
+    if delivered:
+        return few
+    every = _widen(trees, limited.why_not)
+    return (few[0], {**few[1], **every[1]}) if YES in every[0] else every
+
+
+def _give_bits(
+    matches: tuple[Match, ...], wanted: tuple[Tree, ...]
+) -> tuple[tuple[Match, ...], tuple[tuple[int, Tree], ...]]:
+    """Return the matches, the first of which get bits of their own, and the tests of all bits."""
+    given: list[Match] = []
+    own: list[tuple[int, Tree]] = []
+    others: list[Tree] = []
+    for match, tree in zip(matches, wanted, strict=True):
+        if tree == YES or len(own) == KILLED:
+            others.append(tree)
+            given.append(match)
+            continue
+        given.append(replace(match, bit=len(own), is_exact=tree == match.tree))
+        own.append((len(own), tree))
+    if others:
+        own.append((OTHERS, either(*others)))
+    return tuple(given), tuple(own)
+
+
+def _kills(matches: tuple[Match, ...], killing: frozenset[int]) -> int:
+    """Return the bits that say for sure that a rule of `killing` matches."""
+    return sum(
+        1 << match.bit
+        for match in matches
+        if match.rule in killing and match.is_exact and match.bit is not None
+    )
+
+
+def _without_cheap(tree: Tree) -> Tree:
+    """Return what is left of a conjunction when its cheap parts are known to be true."""
+    parts = tree.parts if isinstance(tree, AllOf) else (tree,)
+    return both(*(part for part in parts if widen(part, _is_cheap) != part))
+
+
+def _is_decisive(test: Test) -> bool:
+    """Say whether a comparison is cheap, and no mere exception for programs of some name."""
+    return _is_cheap(test) and test.field.type.storage.array is None
+
+
+def _is_cheap(test: Test) -> bool:
+    """Say whether a comparison needs no user memory and no walk through the kernel's."""
+    origin = test.field.origin
+    return not isinstance(origin, PartOf | FileOf) and not test.field.type.storage.variable
+
+
+def _in_order_of(
+    demand: Demand, tests: Iterable[list[Tree]]
+) -> tuple[tuple[Field, ...], list[int]]:
+    """Return the captures in the order in which tests need them, and where each group stands."""
+    ordered: dict[Field, None] = {}
+    ends = []
+    for group in tests:
+        ordered |= dict.fromkeys(_needed(demand, group))
+        ends.append(len(ordered))
+    ordered |= dict.fromkeys(demand.captures)
+    return tuple(ordered), ends
+
+
+def _needed(demand: Demand, tests: list[Tree]) -> list[Field]:
     names = {
         leaf.field.origin.whole if isinstance(leaf.field.origin, PartOf) else leaf.field.name
+        for test in tests
         for leaf in leaves(test)
         if isinstance(leaf, Test)
     }
     return [field for field in demand.captures if field.name in names]
 
 
-def _in_order(layout: EventLayout, captures: tuple[Field, ...]) -> EventLayout:
+def _sort_slots(layout: EventLayout, captures: tuple[Field, ...]) -> EventLayout:
     """Put the variable slots into the order of their capture, which is that of their bytes."""
     rank = {field.name: number for number, field in enumerate(captures)}
     fixed = [slot for slot in layout.slots if not slot.storage.variable]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from dataclasses import field as default
 
 from etracee.catalog import Catalog, EventType, Field
-from etracee.expr.check import Report, Scope, check, scope_of
-from etracee.expr.tree import YES, Tree, both
-from etracee.plan.model import Request, RulePlan
-from etracee.problems import Place, Problem, ProblemsError, did_you_mean
+from etracee.expr.tree import NO, YES, Tree, both
+from etracee.plan.findings import Findings, Names
+from etracee.plan.model import Match, Request, RulePlan
+from etracee.plan.resolve_rules import RuleResolver, matches_of
+from etracee.problems import Place, Problem, ProblemsError, did_you_mean, wrong
 from etracee.profile import Options, Profile
-from etracee.profile.model import Located, NamedList
-from etracee.rules import Rule
-from etracee.rules.output import Piece, parse_output
+from etracee.profile.written import Located
+from etracee.rules import RuleSet
 
 ALWAYS = ("tid",)
 """Context that every event has, whatever the profile says; `ret` too, for calls."""
@@ -22,12 +21,12 @@ ALWAYS = ("tid",)
 
 @dataclass(frozen=True)
 class ResolvedEvent:
-    """An event with its fields to show, what keeps it, and the conditions of rules by index."""
+    """An event with its fields to show, what keeps it, and the steps of rules that it can be."""
 
     type: EventType
     shown: tuple[Field, ...]
     keep: Tree
-    rules: Mapping[int, Tree]
+    matches: tuple[Match, ...]
     delivered: bool
 
 
@@ -40,71 +39,72 @@ class Resolved:
     warnings: tuple[Problem, ...]
 
 
-@dataclass
-class _Findings:
-    """Problems and warnings of all expressions."""
-
-    problems: list[Problem] = default(default_factory=list)
-    warnings: list[Problem] = default(default_factory=list)
-
-    def check(self, text: Located, scope: Scope, option: str | None = None) -> Mapping[str, Tree]:
-        report = _report_for(text)
-        trees = check(text.text, scope, report)
-        named = f"{option}: " if option else ""
-        self.problems += (Problem(p.where, named + p.message, p.hint) for p in report.problems)
-        self.warnings += report.warnings
-        return trees
-
-    def problem(self, text: Located, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(_place(text), message, hint))
-
-
-def resolve(
-    profile: Profile, rules: tuple[Rule, ...], request: Request, catalog: Catalog
-) -> Resolved:
+def resolve(profile: Profile, rules: RuleSet, request: Request, catalog: Catalog) -> Resolved:
     """Return events and rules with every name known; ProblemsError with all that is not."""
-    return _Resolver(profile, request, catalog).resolve(rules)
+    return _Resolver(profile, rules, request, catalog).resolve()
 
 
-def resolve_rules(rules: tuple[Rule, ...], catalog: Catalog) -> tuple[RulePlan, ...]:
+def resolve_rules(rules: RuleSet, catalog: Catalog) -> tuple[RulePlan, ...]:
     """Return rules with every name known, without a profile; ProblemsError with what is not."""
-    nothing = Profile("", None, None, (), (), {}, {}, (), Options(), ())
-    return _Resolver(nothing, Request(), catalog).resolve(rules).rules
+    nothing = Profile("", None, None, (), (), {}, (), (), Options(), ())
+    return _Resolver(nothing, rules, Request(), catalog).resolve().rules
 
 
 class _Resolver:
-    def __init__(self, profile: Profile, request: Request, catalog: Catalog) -> None:
-        self.profile, self.request, self.catalog = profile, request, catalog
-        self.findings = _Findings()
-        self.families = {name: tuple(events) for name, events in catalog.families.items()}
+    def __init__(
+        self, profile: Profile, rules: RuleSet, request: Request, catalog: Catalog
+    ) -> None:
+        self.profile, self.rules, self.request = profile, rules, request
+        self.catalog = catalog
+        self.findings = Findings()
+        definitions = (*rules.definitions, *profile.definitions)
+        self.names = Names(catalog, definitions, self.findings)
 
-    def resolve(self, rules: tuple[Rule, ...]) -> Resolved:
+    def resolve(self) -> Resolved:
         context = self.context()
-        lists = self.lists(self.profile.lists)
         watched = self.watched()
-        rule_plans = tuple(self.rule(rule) for rule in rules)
-        ruled = [name for rule in rule_plans for name in rule.conditions]
+        resolver = RuleResolver(self.catalog, self.names, self.findings)
+        rules = tuple(resolver.resolve(rule) for rule in self.rules.rules)
+        ruled = [name for rule in rules for name in rule.events]
         types = [self.catalog.events[name] for name in dict.fromkeys((*watched, *ruled))]
-        keep = self.keep(types, watched, lists)
+        keep = self.keep(types, watched)
         for event in types:
             self.check_fields(event)
         if self.findings.problems:
-            raise ProblemsError(sorted(self.findings.problems, key=_order))
+            found = dict.fromkeys(self.findings.problems)
+            raise ProblemsError(sorted(found, key=_order))
         events = tuple(
             ResolvedEvent(
                 type=event,
                 shown=self.shown(event, context),
                 keep=keep[event.name],
-                rules={
-                    index: rule.conditions[event.name]
-                    for index, rule in enumerate(rule_plans)
-                    if event.name in rule.conditions
-                },
-                delivered=event.name in watched,
+                matches=self.matches(event, rules),
+                delivered=event.name in watched and not self.request.alerts_only,
             )
             for event in types
+            if event.name in ruled or not self.request.alerts_only
         )
-        return Resolved(events, rule_plans, tuple(dict.fromkeys(self.findings.warnings)))
+        if not events:
+            raise wrong(None, "--alerts-only: no rule looks at any event", "name some by --rules")
+        self.warn_of_actions()
+        return Resolved(events, rules, tuple(dict.fromkeys(self.findings.warnings)))
+
+    def warn_of_actions(self) -> None:
+        """Say which rules would do more than tell, if they were allowed to."""
+        for rule in self.rules.rules:
+            if "kill" in rule.actions and not self.request.allow_actions:
+                message = f"{rule.id.text} only alerts: its action `kill` is not allowed"
+                self.findings.warning(rule.id, message, "--allow-actions allows it")
+
+    def matches(self, event: EventType, rules: tuple[RulePlan, ...]) -> tuple[Match, ...]:
+        """Return the steps of rules that the event can be."""
+        fields = {**self.catalog.context, **event.fields}
+        return tuple(
+            match
+            for index, rule in enumerate(rules)
+            for match in matches_of(index, rule, event.name, fields)
+            if NO not in (match.tree, match.rest)
+        )
 
     def context(self) -> tuple[Field, ...]:
         known = self.catalog.context
@@ -120,9 +120,11 @@ class _Resolver:
         for name, event in self.profile.events.items():
             if name in self.catalog.events:
                 names.append(name)
+            elif name in self.catalog.elsewhere:
+                self.findings.warning(event.name, f"{self.catalog.arch} has no call {name}")
             else:
                 hint = did_you_mean(name, self.catalog.events) or "see `etracee list events`"
-                place = _key_place(event.name)
+                place = event.name.key_place()
                 self.findings.problems.append(Problem(place, f"no event is named {name!r}", hint))
         for name in self.request.events:
             if name not in self.profile.events:
@@ -131,18 +133,9 @@ class _Resolver:
                 self.findings.problems.append(Problem(None, message, hint))
         return [name for name in names if not self.request.events or name in self.request.events]
 
-    def lists(self, own: Mapping[str, NamedList]) -> dict[str, tuple[str, ...]]:
-        """Return the words of all lists, the catalog's families among them."""
-        for name in own.keys() & self.families.keys():
-            message = f"the list {name!r} has the name of a family of events"
-            self.findings.problems.append(Problem(_key_place(own[name].name), message))
-        return {**self.families, **{name: named.words for name, named in own.items()}}
-
-    def keep(
-        self, types: list[EventType], watched: list[str], lists: dict[str, tuple[str, ...]]
-    ) -> dict[str, Tree]:
+    def keep(self, types: list[EventType], watched: list[str]) -> dict[str, Tree]:
         """Return, for each event, the conjunction of all filters that bound it."""
-        scope = scope_of(types, self.catalog.context, lists)
+        scope = self.names.scope(types)
         trees: dict[str, list[Tree]] = {event.name: [YES] for event in types}
         options = ((Located(text), option) for option, text in self.request.filters)
         for text, option in (*((text, None) for text in self.profile.filters), *options):
@@ -151,7 +144,7 @@ class _Resolver:
         for name in watched:
             own = self.profile.events[name].filter
             if own:
-                narrow = scope_of([self.catalog.events[name]], self.catalog.context, lists)
+                narrow = self.names.scope([self.catalog.events[name]])
                 trees[name].append(self.findings.check(own, narrow)[name])
         return {name: both(*parts) for name, parts in trees.items()}
 
@@ -172,64 +165,6 @@ class _Resolver:
             if name.text not in event.fields:
                 hint = did_you_mean(name.text, event.fields) or f"it has {', '.join(event.fields)}"
                 self.findings.problem(name, f"{event.name} has no field {name.text!r}", hint)
-
-    def rule(self, rule: Rule) -> RulePlan:
-        types = self.rule_events(rule)
-        lists = self.lists({**self.profile.lists, **rule.lists})
-        scope = scope_of(types, self.catalog.context, lists)
-        conditions = self.findings.check(rule.condition, scope) if types else {}
-        output = self.output(rule, scope)
-        return RulePlan(rule.id.text, rule.title, rule.level, rule.tags, output, conditions)
-
-    def rule_events(self, rule: Rule) -> list[EventType]:
-        names: list[str] = []
-        for event in rule.events:
-            family = (
-                self.families.get(event.text.removeprefix("$")) if event.text[:1] == "$" else None
-            )
-            if family is None and event.text not in self.catalog.events:
-                known = [*self.catalog.events, *(f"${name}" for name in self.families)]
-                hint = did_you_mean(event.text, known) or "see `etracee list events`"
-                self.findings.problem(event, f"no event or family is named {event.text!r}", hint)
-                continue
-            names += family or (event.text,)
-        return [self.catalog.events[name] for name in dict.fromkeys(names)]
-
-    def output(self, rule: Rule, scope: Scope) -> tuple[Piece, ...]:
-        try:
-            pieces = parse_output(rule.output.text)
-        except ValueError as error:
-            message, at = error.args
-            place = _report_for(rule.output).place(at)
-            self.findings.problems.append(Problem(place, f"output: {message}"))
-            return ()
-        for piece in pieces:
-            if piece.is_field and piece.text not in scope.fields | ENVELOPE and scope.events:
-                place = _report_for(rule.output).place(piece.at + 1)
-                hint = did_you_mean(piece.text, scope.fields | ENVELOPE)
-                self.findings.problems.append(
-                    Problem(place, f"output: no event of the rule has a field {piece.text!r}", hint)
-                )
-        return pieces
-
-
-ENVELOPE = {"type", "timestamp", "human_time", "syscall_id"}
-"""Keys that every event has besides its fields."""
-
-
-def _report_for(text: Located) -> Report:
-    document = text.document
-    if document is None:
-        return Report(lambda _: None)
-    return Report(document.offset_place(text.path), document.quoting_hint(text.path))
-
-
-def _place(text: Located) -> Place | None:
-    return text.document.place(text.path) if text.document else None
-
-
-def _key_place(text: Located) -> Place | None:
-    return text.document.key_place(text.path) if text.document else None
 
 
 def _order(problem: Problem) -> Place:

@@ -7,19 +7,18 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from etracee.problems import Place, wrong
+from etracee.problems import Place, Problem, ProblemsError, wrong
+from etracee.profile.definitions import Definition, definitions_of, merge_definitions
 from etracee.profile.model import (
     DEFAULT_CONTEXT,
-    Located,
-    NamedList,
     Options,
     Profile,
     WatchedEvent,
     WrittenEvent,
     WrittenProfile,
-    named_lists,
 )
 from etracee.profile.validate import validate
+from etracee.profile.written import Located
 from etracee.resources import find_file
 from etracee.source import Document, read_document
 
@@ -41,6 +40,8 @@ def load_profile(name: str) -> Profile:
     merged = _Merged()
     for file in files:
         merged.add(file)
+    if merged.problems:
+        raise ProblemsError(merged.problems)
     profile = merged.profile(files)
     if not profile.events:
         own = files[-1].document
@@ -81,7 +82,8 @@ class _Merged:
         self.events: dict[str, WatchedEvent] = {}
         self.filter: Located | None = None
         self.context: tuple[Located, ...] = tuple(Located(name) for name in DEFAULT_CONTEXT)
-        self.lists: dict[str, NamedList] = {}
+        self.definitions: dict[str, Definition] = {}
+        self.problems: list[Problem] = []
         self.rules: dict[str, Located] = {}
         self.options: dict[str, Any] = {}
 
@@ -93,7 +95,9 @@ class _Merged:
             self.filter = Located(written.filter, document, ("filter",))
         if written.context is not None:
             self.context = _located(document, ("context",), written.context)
-        self.lists |= named_lists(document, written.lists)
+        own, problems = merge_definitions(definitions_of(document, written.lists, written.macros))
+        self.definitions |= own
+        self.problems += problems
         for index, rule in enumerate(written.rules):
             self.rules.setdefault(rule, Located(rule, document, ("rules", index)))
         self.options |= written.options.model_dump(exclude_none=True)
@@ -119,7 +123,7 @@ class _Merged:
             filters=(self.filter,) if self.filter else (),
             context=self.context,
             events=self.events,
-            lists=self.lists,
+            definitions=tuple(self.definitions.values()),
             rules=tuple(self.rules.values()),
             options=Options(**_known(self.options)),
             files=tuple(str(_as_typed(file.path)) for file in files),

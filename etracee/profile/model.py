@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from etracee.source import Document, Path_
+from etracee.profile.definitions import Definition, Lists, Macros
+from etracee.profile.written import Expression, Located, Name, Size, Text, Written, nothing_as_empty
 
 DEFAULT_CONTEXT = ("pid", "ppid", "uid", "gid", "comm")
-
-_SIZE = re.compile(r"([1-9][0-9]*) ?(B|KiB|MiB|GiB)?")
-_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
-
-def parse_size(text: Any) -> Any:
-    """Return the bytes that a text like 8MiB means."""
-    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError("a size such as 8MiB or 65536 was expected")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def _power_of_two(size: int) -> int:
     if size & (size - 1):
         raise ValueError("the kernel wants a power of two, such as 8MiB")
     return size
-
-
-def _nothing_as_empty(value: Any) -> Any:
-    return {} if value is None else value
-
-
-Text = Annotated[str, Field(max_length=4096)]
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
-        description="Letters, digits, _ . and -, at most 64.",
-    ),
-]
-Expression = Annotated[str, Field(max_length=16_384, description="See `etracee list operators`.")]
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size, json_schema_input_type=str | int),
-]
-
-
-class Written(BaseModel):
-    """Base of all that is written in YAML: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class WrittenOptions(Written):
@@ -84,7 +48,7 @@ class WrittenEvent(Written):
 
 Event = Annotated[
     WrittenEvent | Literal["off"],
-    BeforeValidator(_nothing_as_empty),
+    BeforeValidator(nothing_as_empty),
 ]
 
 
@@ -106,34 +70,10 @@ class WrittenProfile(Written):
     filter: Expression | None = Field(None, description="Keeps events of every type.")
     context: list[Name] | None = Field(None, description="Context fields of every event.")
     events: dict[Name, Event] = Field({}, description="Events to watch; `off` removes one.")
-    lists: dict[Name, list[Text]] = Field({}, description="Named lists, for $NAME in expressions.")
+    lists: Lists = Field({})
+    macros: Macros = Field({})
     rules: list[Text] = Field([], description="Bundled names or relative paths of rule files.")
     options: WrittenOptions = WrittenOptions()
-
-
-@dataclass(frozen=True)
-class Located:
-    """A text and where it was written, so that what is wrong inside it can be pointed at."""
-
-    text: str
-    document: Document | None = None
-    path: Path_ = ()
-
-
-@dataclass(frozen=True)
-class NamedList:
-    """A list for $NAME, its name as it was written."""
-
-    name: Located
-    words: tuple[str, ...]
-
-
-def named_lists(document: Document, written: Mapping[str, list[str]]) -> dict[str, NamedList]:
-    """Return the lists of a file, each with the place of its name."""
-    return {
-        name: NamedList(Located(name, document, ("lists", name)), tuple(words))
-        for name, words in written.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -165,7 +105,7 @@ class Profile:
     filters: tuple[Located, ...]
     context: tuple[Located, ...]
     events: Mapping[str, WatchedEvent]
-    lists: Mapping[str, NamedList]
+    definitions: tuple[Definition, ...]
     rules: tuple[Located, ...]
     options: Options
     files: tuple[str, ...]

@@ -49,7 +49,8 @@ def _problem(
     kind = detail["type"]
     if kind == "extra_forbidden":
         key = str(path[-1])
-        hint = did_you_mean(key, _known_keys(model, path[:-1])) or document.quoting_hint(path)
+        known = (name for name in _known_keys(model, path[:-1]) if name != key)
+        hint = did_you_mean(key, known) or document.quoting_hint(path)
         return Problem(document.key_place(path), f"unknown key {key!r}", hint)
     if kind == "missing":
         return Problem(document.place(path[:-1]), f"the key {path[-1]!r} is missing")
@@ -78,6 +79,7 @@ _MESSAGES = {
     "bool_parsing": "true or false was expected, not {value}",
     "literal_error": "{value} is none of {expected}",
     "string_pattern_mismatch": "{value} does not have the form {pattern}",
+    "string_too_short": "at least {min_length} character(s) are needed",
     "string_too_long": "longer than {max_length} characters",
     "too_short": "at least {min_length} element(s) are needed",
     "greater_than_equal": "{value} is below {ge}",
@@ -122,7 +124,8 @@ def _known_keys(model: type[BaseModel], path: Path_) -> Iterator[str]:
     for step in path:
         models = [inner for m in models for inner in _inner_models(m, step)]
     for found in models:
-        yield from found.model_fields
+        for name, field in found.model_fields.items():
+            yield field.alias or name
 
 
 def _inner_models(model: type[BaseModel], step: str | int) -> Iterator[type[BaseModel]]:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import Argument, PartOf, ReturnValue, Walk
+from etracee.catalog.model import Argument, FileOf, ReturnValue, Walk
 from etracee.event import Slot
-from etracee.expr.cform import c_source
-from etracee.expr.tree import YES, Test, Tree, leaves
 from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
 from etracee.plan import EventPlan, Hook, Plan
-from etracee.plan.values import operands_of, text_of
+from etracee.plan.attach import RAW_SLOTS, TRACEPOINT_SLOTS
+from etracee.plan.pushdown import KILLED
 from etracee.problems import Problem, ProblemsError
+from etracee.render.filters import bytes_before, ones, view_filters, view_map, with_tests
 from etracee.render.views import (
     NOTHING,
     CallView,
@@ -24,9 +24,8 @@ from etracee.render.views import (
     ProgramView,
     SlotView,
     Step,
-    TestView,
-    TextView,
 )
+from etracee.types.path import Path
 from etracee.types.texts import Texts
 
 Offset = Callable[[str], C]
@@ -44,13 +43,20 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
     return ProgramView(
         tree=plan.tree,
         loads=C("typed" if plan.typed_loads else "helper"),
+        tracepoint_slots=TRACEPOINT_SLOTS,
+        raw_slots=RAW_SLOTS,
         counters=len(events) + 1,
         scratch_words=_scratch_words(plan),
+        paths=_count_walks(plan) > 0,
+        path_limit=Path.most,
+        path_depth=_path_depth(plan),
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
         events=events,
         exec_events=tuple(event for event in events if event.name in exec_names),
         hooks=tuple(_hook(hook, plan) for hook in plan.hooks),
+        kills=any(event.kills for event in plan.events),
         functions=tuple(function.body for function in builder.functions.values()),
+        tries=tuple(view_map(trie) for trie in plan.tries),
     )
 
 
@@ -63,9 +69,10 @@ class _EventBuilder:
     def event(self, event: EventPlan) -> EventView:
         layout = event.layout
         slots = {slot.name: _slot(slot) for slot in layout.slots}
-        tests = tuple(self.tests(event))
+        tries = {trie.field: trie for trie in self.plan.tries}
+        filters = view_filters(event, tries, self.functions)
         unfiltered = [self.step(event, field) for field in event.captures]
-        steps = tuple(_with_tests(unfiltered, event))
+        steps = tuple(with_tests(unfiltered, event, filters))
         name = c_ident(event.name)
         return EventView(
             template=_TEMPLATES[event.type.flow],
@@ -73,27 +80,20 @@ class _EventBuilder:
             title=c("{name}: {doc}", name=name, doc=c_comment(event.type.doc)),
             index=layout.index,
             size=layout.size,
-            size_mask=_ones(layout.limit),
+            size_mask=ones(layout.limit),
             slots=tuple(slots[s.name] for s in sorted(layout.slots, key=lambda s: s.offset)),
-            variable=tuple(slots[slot.name] for slot in layout.variable),
-            tests=tests,
+            variable=tuple(slots[slot.name] for slot in _kept(event)),
+            filters=filters,
+            kills=c_int(event.kills),
+            killed=c_int(1 << KILLED),
+            sent=(Step("kill.c.j2"),) if event.kills else (),
             steps=steps,
             unfiltered=tuple(unfiltered),
             image=tuple(_image_steps(event, unfiltered)),
+            replaced=tuple(_replaced(event, unfiltered)),
             rejections=tuple(step for step in steps if step.test),
             unreadable=_any_unreadable(event),
         )
-
-    def tests(self, event: EventPlan) -> Iterator[TestView]:
-        for name, what, test in (
-            ("early", "What can be told without user memory.", event.early_test),
-            ("late", "What is told by strings and addresses.", event.late_test),
-        ):
-            if test != YES:
-                form = c_source(test, operands_of(event.layout))
-                self.functions |= {function.name: function for function in form.functions}
-                full = c("{event}_is_wanted_{name}", event=c_ident(event.name), name=C(name))
-                yield TestView(full, C(what), tuple(_texts(event, test)), form.expression)
 
     def step(self, event: EventPlan, field: Field) -> Step:
         slot = event.layout.slot(field.name)
@@ -105,6 +105,8 @@ class _EventBuilder:
             return Step(template, name, value=C("ret"))
         if isinstance(origin, Argument):
             return self.argument(event, template, slot, origin)
+        if isinstance(origin, FileOf):
+            return self.path(event, slot, origin)
         return Step(template, name)
 
     def walk(self, template: str, name: C, slot: Slot, origin: Walk) -> Step:
@@ -123,22 +125,44 @@ class _EventBuilder:
         if not slot.storage.variable:
             kind = C(slot.storage.c_type)
             return Step(template, c_ident(slot.name), value=c("({t}){v}", t=kind, v=value))
-        before = _bytes_before(event, slot)
+        before = bytes_before(event, slot)
         return Step(
             template,
             c_ident(slot.name),
             value=value,
             length=c("(s32){length}", length=self.register(origin.index + 1)),
-            mask=_ones(before),
+            mask=ones(before),
             limit=slot.limit,
-            limit_mask=_ones(slot.limit),
+            limit_mask=ones(slot.limit),
         )
+
+    def path(self, event: EventPlan, slot: Slot, origin: FileOf) -> Step:
+        name, mask = c_ident(slot.name), ones(bytes_before(event, slot))
+        result = _RESULTS[origin.result]
+        if origin.name is None:
+            value = result if origin.fd is None else self.descriptor(origin.fd)
+            return Step("capture/path_of_descriptor.c.j2", name, value=value, mask=mask)
+        return Step(
+            "capture/path.c.j2",
+            name,
+            value=self.register(origin.name),
+            length=C("AT_FDCWD_") if origin.at is None else self.descriptor(origin.at),
+            base=result,
+            mask=mask,
+        )
+
+    def descriptor(self, index: int) -> C:
+        return c("(s32){register}", register=self.register(index))
 
     def register(self, index: int) -> C:
         registers = self.plan.catalog.registers.arguments
         if index >= len(registers):
             return C("0")
         return c("LOAD(u64, regs, {offset})", offset=self.offset(registers[index]))
+
+
+_RESULTS = {None: C("-1"), "descriptor": C("ret"), "root": C("ret ? -1 : PROCESS_ROOT")}
+"""The descriptor by which a file is found after the call, or -1, by what the call's result is."""
 
 
 def _slot(slot: Slot) -> SlotView:
@@ -155,38 +179,12 @@ def _slot(slot: Slot) -> SlotView:
     return SlotView(name, text, slot.offset)
 
 
-def _with_tests(captures: list[Step], event: EventPlan) -> Iterator[Step]:
-    """Put each test behind the captures that it reads."""
-    name = c_ident(event.name)
-    tests = ((event.early, event.early_test, "early"), (event.late, event.late_test, "late"))
-    for index in range(len(captures) + 1):
-        for place, test, which in tests:
-            if index == place and test != YES:
-                function = c("{name}_is_wanted_{which}", name=name, which=C(which))
-                yield Step("reject.c.j2", test=function)
-        if index < len(captures):
-            yield captures[index]
-
-
-def _texts(event: EventPlan, test: Tree) -> Iterator[TextView]:
-    """Return pointers to the variable slots that the test reads."""
-    read = {
-        leaf.field.origin.whole if isinstance(leaf.field.origin, PartOf) else leaf.field.name
-        for leaf in leaves(test)
-        if isinstance(leaf, Test)
-    }
-    used = C("0")
-    for slot in event.layout.variable:
-        if slot.name in read:
-            mask = c_int(_ones(_bytes_before(event, slot)))
-            yield TextView(text_of(slot), c("BOUNDED(r->tail, {u}, {m})", u=used, m=mask))
-        used = c("{used} + BYTES(r->{name})", used=used, name=c_ident(slot.name))
-
-
 def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     """Read the strings of a new image: the name from the kernel, the vector from its stack."""
     for captured, step in zip(event.captures, captures, strict=True):
-        if captured.type.storage.variable:
+        if isinstance(captured.origin, FileOf):
+            yield Step("capture/unreadable.c.j2", step.name)
+        elif captured.type.storage.variable:
             strings = isinstance(captured.type, Texts)
             template = "capture/image_strings.c.j2" if strings else "capture/image_string.c.j2"
             yield Step(
@@ -194,20 +192,23 @@ def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
             )
 
 
+def _replaced(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
+    """Find the path of a new image, which must be the last variable value of the record."""
+    for captured, step in zip(event.captures, captures, strict=True):
+        if isinstance(captured.origin, FileOf):
+            yield Step("capture/image_path.c.j2", step.name, mask=step.mask)
+
+
+def _kept(event: EventPlan) -> list[Slot]:
+    """Return the variable slots that a new image leaves as they are."""
+    files = {field.name for field in event.captures if isinstance(field.origin, FileOf)}
+    return [slot for slot in event.layout.variable if slot.name not in files]
+
+
 def _any_unreadable(event: EventPlan) -> C:
-    names = [c_ident(slot.name) for slot in event.layout.variable]
+    names = [c_ident(slot.name) for slot in _kept(event)]
     tests = [c("r->{name} == UNREADABLE", name=name) for name in names]
     return C(" || ".join(tests)) if tests else C("0")
-
-
-def _bytes_before(event: EventPlan, slot: Slot) -> int:
-    variable = event.layout.variable
-    return sum(before.limit for before in variable[: variable.index(slot)])
-
-
-def _ones(most: int) -> int:
-    """Return the smallest number of all ones that is not below `most`."""
-    return (1 << most.bit_length()) - 1
 
 
 MOST_SCRATCH = 32 * 1024
@@ -237,11 +238,30 @@ def _scratch_bytes(event: EventPlan) -> int:
     it allows. A vector's string is written at most two masks behind its begin, and an end of a text
     is compared, word by word, at most a mask and the text itself behind it.
     """
-    reach = event.layout.size + _ones(event.layout.limit) + 1
+    reach = event.layout.size + ones(event.layout.limit) + 1
     for slot in event.layout.variable:
-        begin = event.layout.size + _ones(_bytes_before(event, slot))
-        reach = max(reach, begin + 2 * _ones(slot.limit) + 64)
+        begin = event.layout.size + ones(bytes_before(event, slot))
+        reach = max(reach, begin + 2 * ones(slot.limit) + 64)
     return -(-reach // 8) * 8
+
+
+MOST_DEPTH = 128
+"""Names and mounts of a path that are followed; trees on disk have about 60 at most."""
+MOST_STEPS = 3000
+"""Names and mounts that one program may follow in all its calls together: the verifier walks about
+150 instructions for each, of the million that it allows."""
+
+
+def _path_depth(plan: Plan) -> int:
+    """Return how deep paths are followed: less deep where one program holds very many calls."""
+    together = _count_walks(plan) if plan.attach == "raw_tracepoint" else 1
+    return min(MOST_DEPTH, MOST_STEPS // max(together, 1))
+
+
+def _count_walks(plan: Plan) -> int:
+    return sum(
+        isinstance(field.origin, FileOf) for event in plan.events for field in event.captures
+    )
 
 
 def _hook(hook: Hook, plan: Plan) -> HookView:
@@ -250,7 +270,11 @@ def _hook(hook: Hook, plan: Plan) -> HookView:
     return HookView(
         template=_hook_template(hook),
         function=c_ident(hook.function),
+        stub=c_ident(hook.stub),
         name=c_comment(hook.name),
+        context=_CONTEXTS[hook.kind, hook.edge],
+        slots=c_ident(hook.slots),
+        slot=hook.slot,
         event=c_ident(hook.event) if hook.event else NOTHING,
         events=tuple(c_ident(event.name) for event in plan.events if event.type.flow in flows),
         calls=tuple(
@@ -264,6 +288,16 @@ def _hook(hook: Hook, plan: Plan) -> HookView:
         counter=len(plan.events),
     )
 
+
+_RAW = C("bpf_raw_tracepoint_args")
+_CONTEXTS: dict[tuple[str, str | None], C] = {
+    ("tracepoint", "enter"): C("call_entry"),
+    ("tracepoint", "exit"): C("call_exit"),
+    ("raw_tracepoint", "enter"): _RAW,
+    ("raw_tracepoint", "exit"): _RAW,
+    ("raw_tracepoint", None): _RAW,
+}
+"""What a function is given, by the kind and the edge of its hook."""
 
 _FLOWS: dict[str, tuple[Flow, ...]] = {
     "enter": (Flow.EXEC,),

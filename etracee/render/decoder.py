@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
 from etracee.catalog.model import PartOf
 from etracee.event import EventLayout
-from etracee.expr.check import Report, check, scope_of
+from etracee.expr.check import check
 from etracee.expr.evaluate import PythonForm
-from etracee.expr.tree import NO, YES, Test, Tree, leaves
+from etracee.expr.scope import Report, scope_of
+from etracee.expr.tree import YES, Test, Tree, leaves
 from etracee.fragments import Py, join, py, py_ident, py_literal, py_variable
-from etracee.plan import EventPlan, Plan, RulePlan
+from etracee.plan import EventPlan, Plan
 from etracee.render.environment import environment
-from etracee.rules.output import Piece
+from etracee.render.matchers import (
+    Follow,
+    Matcher,
+    MatchersView,
+    arguments_of,
+    rule_source,
+    view_follows,
+    view_matchers,
+)
 from etracee.types import Kind
 
 ORDER = (
@@ -48,16 +57,6 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Matcher:
-    """A test over fields: of the profile, or of the rule with that index."""
-
-    name: Py
-    arguments: Py
-    test: Py
-    index: int = 0
-
-
-@dataclass(frozen=True)
 class DecoderEvent:
     """What the template needs for one event."""
 
@@ -70,8 +69,7 @@ class DecoderEvent:
     variable: tuple[Named, ...]
     values: tuple[Named, ...]
     matchers: tuple[Matcher, ...]
-    rules: tuple[Matcher, ...]
-    rule_arguments: Py
+    rules: MatchersView | None
     only_rules: bool
     texts: tuple[Named, ...]
     text_names: Py
@@ -88,26 +86,39 @@ class DecoderView:
     digest_literal: Py
     events_literal: Py
     delivered_literal: Py
-    rules_literal: Py
+    looks_up: bool
+    rule_count: int
+    allows_actions: Py
+    rules: tuple[Py, ...]
+    follows: tuple[Follow, ...]
+    shown: tuple[Named, ...]
     watchers_literal: Py
     events: tuple[DecoderEvent, ...]
     constants: tuple[Named, ...]
     operators: tuple[Py, ...]
 
 
-def render_decoder(plan: Plan, digest: str) -> str:
-    """Return the source of the module that decodes what the program of `digest` sends."""
-    form = PythonForm(_may_miss, _may_be_cut)
+def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> str:
+    """Return the source of the module that decodes what the program of `digest` sends.
+
+    With `all_may_miss`, its tests take None for every field, also for those that records always
+    have.
+    """
+    form = PythonForm((lambda _: True) if all_may_miss else _may_miss, _may_be_cut)
     events = tuple(_EventView(plan, event, form).view() for event in plan.events)
-    rules = tuple((r.id, r.title, r.level, r.tags, _output(r.output)) for r in plan.rules)
     view = DecoderView(
         title=Py(plan.title),
         digest=Py(digest),
         digest_literal=py_literal(digest),
         events_literal=py_literal(tuple(event.name for event in plan.events)),
         delivered_literal=py_literal(tuple(event.delivered for event in plan.events)),
-        rules_literal=py_literal(rules),
-        watchers_literal=py_literal(tuple(event.rules for event in plan.events)),
+        looks_up=any(event.rules and event.rules.indexed for event in events),
+        rule_count=len(plan.rules),
+        allows_actions=py_literal(plan.allow_actions),
+        rules=tuple(rule_source(plan, index) for index in range(len(plan.rules))),
+        follows=tuple(view_follows(plan)),
+        shown=tuple(_shown_by_engine(plan, form)),
+        watchers_literal=py_literal(tuple(_watchers(event) for event in plan.events)),
         events=events,
         constants=tuple(Named(name, source) for source, name in form.constants.items()),
         operators=tuple(_operators(form)),
@@ -121,8 +132,19 @@ def _operators(form: PythonForm) -> list[Py]:
     return [py_ident(module) for module in sorted(modules & {"like", "matches"})]
 
 
-def _output(pieces: Iterable[Piece]) -> tuple[tuple[str, bool], ...]:
-    return tuple((piece.text, piece.is_field) for piece in pieces)
+def _watchers(event: EventPlan) -> tuple[int, ...]:
+    """Return the indices of the rules that the event can be a step of."""
+    return tuple(dict.fromkeys(match.rule for match in event.matches))
+
+
+def _shown_by_engine(plan: Plan, form: PythonForm) -> Iterator[Named]:
+    """Yield what prints the values that the engine is given, by event and field."""
+    for event in plan.events:
+        for field in dict.fromkeys(field for match in event.matches for field in match.reads):
+            shower = field.type.shower()
+            if shower is not None:
+                literal = py_literal((event.name, field.name))
+                yield Named(literal, form.hoist(shower))
 
 
 def _may_miss(field: Field) -> bool:
@@ -134,7 +156,7 @@ def _may_be_cut(field: Field) -> bool:
 
 
 _TEXTUAL = (Kind.TEXT, Kind.TEXTS)
-_HEADER = {"event": Py("_"), "time": Py("time")}
+_HEADER = {"event": Py("_"), "time": Py("time"), "rules": Py("bits")}
 
 
 class _EventView:
@@ -144,7 +166,8 @@ class _EventView:
         self.implied = {f: self.implied_by(f) for f in event.shown if f.implied is not None}
 
     def view(self) -> DecoderEvent:
-        layout, rules = self.event.layout, tuple(self.rules())
+        layout = self.event.layout
+        rules = view_matchers(self.event, self.form) if self.event.matches else None
         keys = tuple(self.keys())
         return DecoderEvent(
             name=self.name,
@@ -157,9 +180,6 @@ class _EventView:
             values=tuple(self.values()),
             matchers=tuple(self.keep()),
             rules=rules,
-            rule_arguments=_arguments(
-                rule.conditions[self.event.name] for rule in self.rule_plans()
-            ),
             only_rules=not self.event.delivered,
             texts=tuple(self.texts()),
             text_names=py_literal(tuple(f.name for f in self.event.shown if f.kind in _TEXTUAL)),
@@ -195,12 +215,15 @@ class _EventView:
         tests = [
             leaf.field for tree in self.trees() for leaf in leaves(tree) if isinstance(leaf, Test)
         ]
-        return dict.fromkeys(f for f in (*self.event.shown, *tests) if isinstance(f.origin, PartOf))
+        reads = (field for match in self.event.matches for field in match.reads)
+        read = (*self.event.shown, *tests, *reads)
+        return dict.fromkeys(field for field in read if isinstance(field.origin, PartOf))
 
     def trees(self) -> Iterator[Tree]:
         yield self.event.keep
-        for rule in self.rule_plans():
-            yield rule.conditions[self.event.name]
+        for match in self.event.matches:
+            yield match.tree
+            yield match.rest
         yield from self.implied.values()
 
     def implied_by(self, field: Field) -> Tree:
@@ -213,17 +236,7 @@ class _EventView:
             left_open = py("left_open({n})", n=len(self.plan.rules))
             test = self.form.source(self.event.keep, left_open)
             name = py("keep_{event}", event=self.name)
-            yield Matcher(name, _arguments([self.event.keep]), test)
-
-    def rules(self) -> Iterator[Matcher]:
-        for index in self.event.rules:
-            tree = self.plan.rules[index].conditions[self.event.name]
-            if tree != NO:
-                test = self.form.source(tree, py("left_open({n})", n=index))
-                yield Matcher(Py(""), Py(""), test, index)
-
-    def rule_plans(self) -> Iterator[RulePlan]:
-        return (self.plan.rules[index] for index in self.event.rules)
+            yield Matcher(name, arguments_of([self.event.keep]), test)
 
     def keys(self) -> list[str]:
         names = [
@@ -275,21 +288,9 @@ def _part(field: Field) -> Py:
     assert isinstance(field.origin, PartOf)
     function = field.origin.part.python
     module = py_ident(function.__module__.rpartition(".")[2])
-    call = py(
-        "{m}.{f}({w})", m=module, f=py_ident(function.__name__), w=py_variable(field.origin.whole)
-    )
+    given = [py_variable(field.origin.whole), *map(py_literal, field.origin.part.given)]
+    call = py("{m}.{f}({g})", m=module, f=py_ident(function.__name__), g=join(", ", given, Py))
     return py("None if {w} is None else {call}", w=py_variable(field.origin.whole), call=call)
-
-
-def _arguments(trees: Iterable[Tree]) -> Py:
-    """Return the variables that the tests read, and `cut`."""
-    names = {
-        py_variable(leaf.field.name)
-        for tree in trees
-        for leaf in leaves(tree)
-        if isinstance(leaf, Test)
-    }
-    return join(", ", [*sorted(names), Py("cut")], Py)
 
 
 def struct_code(layout: EventLayout) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from etracee.fragments import C
 
@@ -37,7 +38,7 @@ class SlotView:
 
 @dataclass(frozen=True)
 class TextView:
-    """A pointer to a variable slot's bytes."""
+    """A pointer to a variable slot's bytes, or behind them."""
 
     name: C
     place: C
@@ -45,12 +46,65 @@ class TextView:
 
 @dataclass(frozen=True)
 class TestView:
-    """A filter function."""
+    """A function that tests a record; `looked_up` are fields of which it asks the trie."""
 
     name: C
-    what: C
     texts: tuple[TextView, ...]
+    ends: tuple[TextView, ...]
+    looked_up: tuple[C, ...]
+    looked_up_late: tuple[C, ...]
     expression: C
+
+
+@dataclass(frozen=True)
+class FinderView:
+    """A function that looks a field of a record up in its trie."""
+
+    template: str
+    name: C
+    size: int
+    texts: tuple[TextView, ...]
+    exists: C
+    value: C = NOTHING
+    low: C = NOTHING
+    length: C = NOTHING
+    cut: C = NOTHING
+    mask: int = 0
+
+    def filled(self, **parts: Any) -> FinderView:
+        """Return the view with what its template needs besides."""
+        return replace(self, **parts)
+
+
+@dataclass(frozen=True)
+class BitView:
+    """A bit of a record's `rules`, and when it is set."""
+
+    mask: C
+    expression: C
+
+
+@dataclass(frozen=True)
+class FiltersView:
+    """All tests of an event."""
+
+    finders: tuple[FinderView, ...]
+    tests: tuple[TestView, ...]
+    has_rules: bool
+    always: C
+    bits: tuple[BitView, ...]
+    gate: C
+    rules: TestView
+
+
+@dataclass(frozen=True)
+class MapView:
+    """A trie: bytes of a key, words of a mask, number of entries."""
+
+    name: C
+    size: int
+    words: int
+    entries: int
 
 
 @dataclass(frozen=True)
@@ -65,10 +119,14 @@ class EventView:
     size_mask: int
     slots: tuple[SlotView, ...]
     variable: tuple[SlotView, ...]
-    tests: tuple[TestView, ...]
+    filters: FiltersView
+    kills: C
+    killed: C
+    sent: tuple[Step, ...]
     steps: tuple[Step, ...]
     unfiltered: tuple[Step, ...]
     image: tuple[Step, ...]
+    replaced: tuple[Step, ...]
     rejections: tuple[Step, ...]
     unreadable: C
 
@@ -84,11 +142,15 @@ class CallView:
 
 @dataclass(frozen=True)
 class HookView:
-    """A function that is attached."""
+    """A function that runs at a hook, called by the stub from its slot, `slot` of `slots`."""
 
     template: str
     function: C
+    stub: C
     name: C
+    context: C
+    slots: C
+    slot: int
     event: C = NOTHING
     events: tuple[C, ...] = ()
     calls: tuple[CallView, ...] = ()
@@ -104,10 +166,17 @@ class ProgramView:
 
     tree: bool
     loads: C
+    tracepoint_slots: int
+    raw_slots: int
     counters: int
     scratch_words: int
+    paths: bool
+    path_limit: int
+    path_depth: int
     ring_pages: int
     events: tuple[EventView, ...]
     exec_events: tuple[EventView, ...]
     hooks: tuple[HookView, ...]
+    kills: bool
     functions: tuple[C, ...]
+    tries: tuple[MapView, ...]

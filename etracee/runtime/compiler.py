@@ -1,7 +1,7 @@
 """From YAML to a program in the kernel, in a short-lived process.
 
 Everything heavy (pydantic, lark, Jinja2, BCC, LLVM) is imported by the child alone; the monitor
-that stays gets descriptors and the path of the generated decoder.
+that stays gets descriptors and the generated decoder.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
+from etracee.decoding import import_decoder
 from etracee.problems import ExitCode, ProblemsError, tell
-from etracee.runtime.handover import Loaded, receive, send
+from etracee.runtime.handover import Loaded, Running, receive, send
+
+_DECODER = "decoder.py"
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Order:
     filters: tuple[tuple[str, str], ...] = ()
     events: tuple[str, ...] = ()
     tree: bool = False
+    alerts_only: bool = False
+    allow_actions: bool = False
 
 
 class CompilerFailedError(Exception):
@@ -37,38 +44,74 @@ class CompilerFailedError(Exception):
         super().__init__(f"the compiler ended with {code}")
 
 
-def compile_and_load(order: Order, directory: Path) -> Loaded:
-    """Compile in a child, with its files in `directory`; CompilerFailedError when it gave up.
+class Compiler:
+    """A child that compiles and loads, and attaches what is not attached yet.
 
-    Whatever is raised meanwhile, by a handler of signals for example, ends the child too.
+    It begins at start(); fileno() is readable when it has ended or has something to hand over.
+    close() ends it in any case.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        ours.close()
-        _compile_and_exit(order, directory, theirs)
-    theirs.close()
-    try:
-        with ours:
-            loaded = receive(ours)
-    except BaseException:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        raise
-    _, status = os.waitpid(child, 0)
-    if loaded is None:
-        raise CompilerFailedError(os.waitstatus_to_exitcode(status))
-    return loaded
+
+    def __init__(self, order: Order, running: Running | None = None) -> None:
+        """Fork; with `running`, compile a program that fits to the one that runs."""
+        self._directory = tempfile.TemporaryDirectory(prefix="etracee-")
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._channel.close()
+            _run_child(order, Path(self._directory.name), running, theirs)
+        theirs.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._channel.fileno()
+
+    def start(self) -> None:
+        """Let the child begin."""
+        self._channel.send(b"!")
+
+    def finish(self) -> tuple[Loaded, ModuleType]:
+        """Wait for the program and its decoder; CompilerFailedError when the child gave up.
+
+        The child has ended then, but its process id is taken until close().
+        """
+        loaded = receive(self._channel)
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        if loaded is None:
+            assert ended is not None
+            if ended.si_code == os.CLD_EXITED:
+                raise CompilerFailedError(ended.si_status)
+            tell(f"etracee: the compiler was ended by signal {ended.si_status}")
+            raise CompilerFailedError(ExitCode.INTERNAL)
+        return loaded, import_decoder(Path(self._directory.name) / _DECODER)
+
+    def end(self) -> None:
+        """End the child, if it has not ended; its process id is taken until close()."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+
+    def close(self) -> None:
+        """Let go of the child and its files."""
+        self.end()
+        os.waitpid(self.pid, 0)
+        self._channel.close()
+        self._directory.cleanup()
 
 
-def _compile_and_exit(order: Order, directory: Path, channel: socket.socket) -> None:
-    """Run in the child: os._exit() leaves the programs attached, where BCC's clean-up would not."""
+def _run_child(
+    order: Order, directory: Path, running: Running | None, channel: socket.socket
+) -> None:
+    """Compile in the child; os._exit() leaves the programs, where BCC's clean-up would not.
+
+    A terminal signals the whole group: when the child ends is up to the monitor alone.
+    """
     code = ExitCode.INTERNAL
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     try:
-        send(channel, _compile(order, directory))
+        if channel.recv(1):
+            send(channel, _compile(order, directory, running))
         code = ExitCode.OK
     except ProblemsError as error:
         tell(str(error))
@@ -79,30 +122,34 @@ def _compile_and_exit(order: Order, directory: Path, channel: socket.socket) -> 
         os._exit(code)
 
 
-def _compile(order: Order, directory: Path) -> Loaded:
-    from dataclasses import replace
-
+def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     from etracee.kernel.btf import Btf
     from etracee.kernel.offsets import render_offsets
-    from etracee.kernel.probe import choose_attachment
+    from etracee.kernel.probe import Attachment, choose_attachment
     from etracee.plan import Request, attach_by, make_plan
     from etracee.render import render_program
-    from etracee.runtime.load import DECODER, OFFSETS, PROGRAM, import_bcc, load_and_attach
+    from etracee.runtime.load import OFFSETS, PROGRAM, import_bcc, load_and_attach
     from etracee.source_set import load_source_set
 
     source = load_source_set(order.profile, order.rules)
-    request = Request(filters=order.filters, events=order.events, tree=order.tree)
+    request = Request(
+        order.filters, order.events, order.tree, order.alerts_only, order.allow_actions
+    )
     plan = make_plan(source.profile, source.rules, request, source.catalog)
     import_bcc()
-    found = choose_attachment(source.profile.options.attach)
+    wanted = source.profile.options.attach
+    found = Attachment(running.attach, running.typed_loads) if running else None
+    found = found or choose_attachment(wanted)
     plan = attach_by(plan, found.attach, typed_loads=found.typed_loads)
     program = render_program(plan)
     with Btf() as btf:
         offsets = render_offsets(btf, program.offsets)
-    for name, text in ((PROGRAM, program.c), (OFFSETS, offsets), (DECODER, program.python)):
+    for name, text in ((PROGRAM, program.c), (OFFSETS, offsets), (_DECODER, program.python)):
         (directory / name).write_text(text)
     notes = [f"warning: {warning}" for warning in plan.warnings]
     if found.why:
         notes.append(f"note: raw tracepoints are used: {found.why}")
-    loaded = load_and_attach(plan, directory, tuple(notes))
-    return replace(loaded, files=source.profile.files)
+    if running and wanted not in ("auto", running.attach):
+        notes.append(f"note: attach: {wanted} counts after a restart")
+    loaded = load_and_attach(plan, directory, running)
+    return replace(loaded, files=source.profile.files, notes=(*notes, *loaded.notes))

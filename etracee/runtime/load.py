@@ -5,19 +5,24 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from etracee.fragments import c_ident
+from etracee.kernel.bpf import Map
+from etracee.kernel.probe import find_tracefs
 from etracee.plan import Hook, Plan
 from etracee.problems import ExitCode, Problem, ProblemsError, host_lacks
+from etracee.processes import ancestors
 from etracee.resources import bundled
-from etracee.runtime.handover import Loaded
+from etracee.runtime.handover import OWN_MAPS, SHARED_MAPS, Loaded, Place, Running
 
 PROGRAM, OFFSETS = "program.c", "offsets.h"
 """Names of the files that a program is compiled from, within its directory."""
-DECODER = "decoder.py"
+_MAPS = (*SHARED_MAPS, *OWN_MAPS)
 
 
 def import_bcc() -> Any:
@@ -38,43 +43,116 @@ def import_bcc() -> Any:
     return bcc
 
 
-def load_and_attach(plan: Plan, directory: Path, notes: tuple[str, ...]) -> Loaded:
-    """Compile the program in `directory`, load it and attach its hooks.
+def load_and_attach(plan: Plan, directory: Path, running: Running | None) -> Loaded:
+    """Compile the program in `directory`, load it, and attach the stubs of its hooks.
 
-    ProblemsError with what clang or the verifier said when they refuse it.
+    With `running`, only those are attached that are not yet, and the maps are shared that hold what
+    outlives a program. ProblemsError with what clang or the verifier said when they refuse it.
     """
-    headers = bundled("templates") / "bpf"
-    os.environ["BCC_KERNEL_SOURCE"] = str(headers)
-    bcc = import_bcc()
-    text = (directory / PROGRAM).read_text()
-    flags = [f"-I{directory}", f"-I{headers / 'include'}", "-Wno-unused-function"]
-    with _collect_stderr() as said:
-        try:
-            bpf = bcc.BPF(text=text, cflags=flags)
-        except Exception as error:
-            raise _refused("clang refuses the program", said(), str(error)) from None
-    programs = [_load(bcc, bpf, hook) for hook in plan.hooks]
-    attached = [_attach(*pair) for pair in zip(plan.hooks, programs, strict=True)]
-    scope = "tracked" if plan.tree else "config"
+    generation = running.generation if running else 0
+    bcc, bpf = _compile(directory, generation)
+    maps = _find_maps(bpf)
+    notes = _share(maps, running.maps) if running else ()
+    hooks = [hook for hook in plan.hooks if _is_offered(hook)]
+    _fill_tries(plan, bpf)
+    _protect(bpf)
+    new = [hook for hook in hooks if not running or hook.function not in running.attached]
+    stubs = {hook.function: _load(bcc, bpf, hook, hook.stub) for hook in new}
     return Loaded(
-        maps={name: bpf[name.encode()].map_fd for name in ("events", "counts", scope)},
-        programs=tuple(programs),
-        attached=tuple(attached),
-        hooks=tuple(hook.function for hook in plan.hooks),
+        generation=generation,
+        places=tuple(Place(hook.function, hook.slots, hook.slot) for hook in hooks),
+        maps={name: fd for name, fd in maps.items() if not running or name not in running.maps},
+        programs={hook.function: _load(bcc, bpf, hook, hook.function) for hook in hooks},
+        stubs=stubs,
+        links={hook.function: _attach(hook, stubs[hook.function]) for hook in new},
+        attach=plan.attach,
+        typed_loads=plan.typed_loads,
         profile=plan.profile,
         version=plan.version,
         files=(),
-        notes=notes,
+        notes=(*notes, *_notes_of(plan.hooks, hooks)),
     )
 
 
-def _load(bcc: Any, bpf: Any, hook: Hook) -> int:
+def _is_offered(hook: Hook) -> bool:
+    """Say whether the kernel was built with the call that is hooked; others it need not have."""
+    tracefs = find_tracefs()
+    if hook.kind != "tracepoint" or tracefs is None:
+        return True
+    return (tracefs / "events" / hook.name.replace(":", "/")).is_dir()
+
+
+def _notes_of(wanted: Iterable[Hook], offered: Iterable[Hook]) -> tuple[str, ...]:
+    """Tell of the calls that this kernel answers with ENOSYS, and which therefore go unseen."""
+    missing = sorted({hook.event for hook in set(wanted) - set(offered) if hook.event})
+    if not missing:
+        return ()
+    return (f"note: this kernel was built without {', '.join(missing)}: attempts are not seen",)
+
+
+def _compile(directory: Path, generation: int) -> tuple[Any, Any]:
+    headers = bundled("templates") / "bpf"
+    os.environ["BCC_KERNEL_SOURCE"] = str(headers)
+    bcc = import_bcc()
+    text = (directory / PROGRAM).read_bytes()
+    flags = [f"-I{directory}", f"-I{headers / 'include'}", "-Wno-unused-function"]
+    flags.append(f"-DGENERATION={generation}")
+    with _collect_stderr() as said:
+        try:
+            return bcc, bcc.BPF(text=text, cflags=flags)
+        except Exception as error:
+            raise _refused("clang refuses the program", said(), str(error)) from None
+
+
+def _find_maps(bpf: Any) -> dict[str, int]:
+    from bcc.libbcc import lib
+
+    found = {name: lib.bpf_table_fd(bpf.module, name.encode()) for name in _MAPS}
+    return {name: descriptor for name, descriptor in found.items() if descriptor >= 0}
+
+
+def _share(maps: Mapping[str, int], running: Mapping[str, int]) -> tuple[str, ...]:
+    """Let the descriptors in `maps` mean the maps of the program that runs; return notes.
+
+    Instructions name maps by descriptor until they are loaded, so this has to happen before.
+    """
+    notes = []
+    for name in maps.keys() & running.keys():
+        new, old = Map.of(maps[name]), Map.of(running[name])
+        if (new.key_size, new.value_size) != (old.key_size, old.value_size):
+            what = f"the map {name} of the program that runs is of another make"
+            raise host_lacks(what, "etracee was changed meanwhile; restart it")
+        if name == "events" and new.max_entries != old.max_entries:
+            notes.append(f"note: ring_buffer stays {old.max_entries} bytes until a restart")
+        os.dup2(running[name], maps[name], inheritable=False)
+    return tuple(notes)
+
+
+def _protect(bpf: Any) -> None:
+    """Keep rules from ending process 1, the monitor, which waits for us, or what started it."""
+    from bcc.libbcc import lib
+
+    descriptor = lib.bpf_table_fd(bpf.module, b"protected")
+    for pid in {1, *ancestors(os.getppid())} if descriptor >= 0 else ():
+        Map.of(descriptor).update(struct.pack("<I", pid), bytes(4))
+
+
+def _fill_tries(plan: Plan, bpf: Any) -> None:
+    from bcc.libbcc import lib
+
+    for trie in plan.tries:
+        table = Map.of(lib.bpf_table_fd(bpf.module, f"{c_ident(trie.field)}_trie".encode()))
+        for prefix, mask in trie.entries:
+            table.update(trie.encode_key(prefix), trie.encode_mask(mask))
+
+
+def _load(bcc: Any, bpf: Any, hook: Hook, function: str) -> int:
     kinds = {"tracepoint": bcc.BPF.TRACEPOINT, "raw_tracepoint": bcc.BPF.RAW_TRACEPOINT}
     with _collect_stderr() as said:
         try:
-            return int(bpf.load_func(hook.function.encode(), kinds[hook.kind]).fd)
+            return int(bpf.load_func(function.encode(), kinds[hook.kind]).fd)
         except Exception as error:
-            what = f"the kernel's verifier refuses {hook.function}"
+            what = f"the kernel's verifier refuses {function}"
             raise _refused(what, said(), str(error)) from None
 
 

@@ -30,6 +30,16 @@ class Ring:
         self.data = memoryview(self._data_map)[page:]
         self._headers = self.data.cast("I")
 
+    @property
+    def produced(self) -> int:
+        """Return the bytes that have ever been put into the ring."""
+        return self._producer[0]
+
+    @property
+    def consumed(self) -> int:
+        """Return the bytes that have ever been taken from the ring."""
+        return self._consumer[0]
+
     def records(self, most: int) -> Iterator[int]:
         """Yield the offset in `data` of each record that is there, at most `most` bytes of them.
 

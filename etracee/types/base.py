@@ -39,20 +39,29 @@ def integer(c_type: str) -> Storage:
     return Storage(c_type, code, size)
 
 
+def bounds(storage: Storage) -> tuple[int, int]:
+    """Return the least and the greatest number of a C integer."""
+    bits = storage.size * 8
+    if storage.c_type.startswith("s"):
+        return -(1 << bits - 1), (1 << bits - 1) - 1
+    return 0, (1 << bits) - 1
+
+
 @dataclass(frozen=True)
 class Part:
     """A field that is read out of another one, as the port is out of a socket address.
 
-    `python` takes the whole's value and returns the part's, or None; the generated decoder calls
-    it by its module and name. `c_name` is the stem of two functions in templates/bpf/values.h:
-    `NAME(whole…)` returns the part's value and `NAME_exists(whole…)` whether it is there; None
-    where the part has no C form.
+    `python` takes the whole's value, and what `given` has besides, and returns the part's, or
+    None; the generated decoder calls it by its module and name. `c_name` is the stem of two
+    functions in templates/bpf/values.h: `NAME(whole…)` returns the part's value and
+    `NAME_exists(whole…)` whether it is there; None where the part has no C form.
     """
 
     type: Type
     doc: str
-    python: Callable[[Any], Any]
+    python: Callable[..., Any]
     c_name: str | None
+    given: tuple[int, ...] = ()
 
 
 class Type:
@@ -61,6 +70,10 @@ class Type:
     kind: ClassVar[Kind]
     capture: ClassVar[str] = "scalar"
     """The macro of templates/bpf/capture.c.j2 that fills the slot."""
+    most: ClassVar[int | None] = None
+    """Bytes of a variable value, where the profile's options do not say."""
+    in_c: ClassVar[bool] = True
+    """Whether the record holds the value as it is, so that the kernel can compare it."""
     storage: Storage
     doc: str
 

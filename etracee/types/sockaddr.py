@@ -21,6 +21,7 @@ class SocketAddress(Type):
 
     kind = Kind.OPAQUE
     capture = "sockaddr"
+    most = SIZE
     storage = VARIABLE
     doc = "socket address"
 
@@ -34,7 +35,7 @@ class SocketAddress(Type):
         return {
             "family": Part(
                 Named(self.families, c="u16", doc="address family"),
-                "Address family of a socket address.",
+                "Address family of a socket or of its address.",
                 family,
                 "sockaddr_family",
             ),

@@ -8,6 +8,8 @@ struct bpf_raw_tracepoint_args {
     u64 args[6];
 };
 
+static void stub_call(void *ctx, int slot) {}
+
 #define STUB_MAP(name, key, value)                                                  \
     static value stub_##name;                                                       \
     static value *stub_lookup_##name(const key *k) { return &stub_##name; }         \
@@ -24,6 +26,57 @@ struct bpf_raw_tracepoint_args {
 #define BPF_ARRAY(name, value, size) STUB_MAP(name, int, value)
 #define BPF_PERCPU_ARRAY(name, value, size) STUB_MAP(name, int, value)
 #define BPF_TABLE(kind, key, value, name, size) STUB_MAP(name, key, value)
+#define BPF_PROG_ARRAY(name, size)                                                  \
+    static struct {                                                                 \
+        void (*call)(void *, int);                                                  \
+    } name = {stub_call};
+/*
+ * A trie: `count` keys, each a length in bits and the data, and their values, which the test brings.
+ * As trie_lookup_elem() of kernel/bpf/lpm_trie.c: the longest entry that the key begins with, of
+ * those that are not longer than it, and none for a key that is longer than its data.
+ */
+struct stub_entries {
+    u64 count;
+    const u8 *keys;
+    const void *values;
+};
+
+static int stub_begins_with(const u8 *data, const u8 *entry, u32 bits)
+{
+    u32 rest = bits % 8;
+
+    if (__builtin_memcmp(data, entry, bits / 8))
+        return 0;
+    return !rest || !((data[bits / 8] ^ entry[bits / 8]) >> (8 - rest));
+}
+
+static void *stub_longest(const struct stub_entries *all, const u8 *key, u64 size, u64 value_size)
+{
+    u32 wanted = *(const u32 *)key, bits;
+    s64 best = -1, longest = -1;
+
+    if (wanted > 8 * (size - sizeof(u32)))
+        return 0;
+    for (u64 i = 0; i < all->count; i++) {
+        bits = *(const u32 *)(all->keys + i * size);
+        if (bits <= wanted && (s64)bits > longest
+            && stub_begins_with(key + sizeof(u32), all->keys + i * size + sizeof(u32), bits)) {
+            best = i;
+            longest = bits;
+        }
+    }
+    return best < 0 ? 0 : (char *)all->values + best * value_size;
+}
+
+#define BPF_LPM_TRIE(name, key, value, size)                                        \
+    struct stub_entries host_##name;                                                \
+    static value *stub_lookup_##name(const key *k)                                  \
+    {                                                                               \
+        return stub_longest(&host_##name, (const u8 *)k, sizeof(key), sizeof(value)); \
+    }                                                                               \
+    static struct {                                                                 \
+        value *(*lookup)(const key *);                                              \
+    } name = {stub_lookup_##name};
 #define BPF_RINGBUF_OUTPUT(name, pages)                                             \
     static struct {                                                                 \
         int (*ringbuf_output)(const void *, u64, u64);                              \
@@ -72,7 +125,10 @@ static long stub_read_string(char *to, u32 size, const char *from)
     return length + 1;
 }
 
+static long stub_send_signal(u32 number) { return 0; }
+
 /* Helpers by their numbers: include/uapi/linux/bpf.h. */
+#define stub_helper_109 stub_send_signal
 #define stub_helper_112 stub_read
 #define stub_helper_113 stub_read
 #define stub_helper_114 stub_read_string

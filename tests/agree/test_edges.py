@@ -16,8 +16,9 @@ from expressions import quote
 
 from etracee.catalog import load_catalog
 from etracee.catalog.model import PartOf
-from etracee.expr.check import Report, check, scope_of
+from etracee.expr.check import check
 from etracee.expr.evaluate import compile_tree
+from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import YES
 
 Records = Sequence[tuple[Mapping[str, Any], tuple[str, ...]]]
@@ -39,6 +40,9 @@ CONSTANTS = (
     b"mnop",
 )
 GLOBS = (b"*", b"a*", b"*a", b"*bc*", b"a*c", b"??", b"a?c*", b"*?", b"**", b"?*o", b"")
+FEW = 7
+"""Comparisons of a program: two constants each are too few for a trie."""
+LOOKED_UP = ("=", "in", "startswith")
 OPERATORS = ("=", "!=", "startswith", "endswith", "contains")
 TEXTS = (
     *CONSTANTS,
@@ -71,6 +75,8 @@ def _disagreements(
     event: str,
     comparisons: Sequence[str],
     records: Records,
+    *,
+    looked_up: bool = False,
 ) -> list[str]:
     """Return where the kernel answers otherwise than Python; it decides all of these alone."""
     both = [text for one in comparisons for text in (one, f"not {one}")]
@@ -79,20 +85,20 @@ def _disagreements(
     built = hostc.build(directory, hostc.plan_of(directory, profile))
     plan = built.event(event)
     assert plan.keep == YES
+    assert bool(built.plan.tries) == looked_up
     fields = {**CATALOG.context, **plan.type.fields}
     scope = scope_of([plan.type], CATALOG.context, {})
     answers = [compile_tree(check(t, scope, Report(lambda _: None))[event]) for t in both]
-    slots = [slot for slot in plan.layout.slots if slot.name not in ("time", "event")]
-    zeros: dict[str, Any] = {slot.name: b"" if slot.storage.variable else 0 for slot in slots}
-    zeros["comm"] = b""
     wrong = []
     for given, cut in records:
-        packed = {**zeros, **given}
+        packed = {**hostc.zeros(plan.layout), **given}
         values = dict(packed)
         for name, field in fields.items():
             if isinstance(field.origin, PartOf) and field.origin.whole in packed:
                 raw = packed[field.origin.whole]
-                values[name] = None if raw is None else field.origin.part.python(raw)
+                values[name] = (
+                    None if raw is None else field.origin.part.python(raw, *field.origin.part.given)
+                )
         for number, text in enumerate(both):
             record = hostc.pack(plan.layout, {**packed, "pid": number}, cut, b"abc")
             if built.is_wanted(event, record) != answers[number]({**values, "pid": number}, cut):
@@ -100,18 +106,49 @@ def _disagreements(
     return wrong
 
 
-def test_names(tmp_path: Path) -> None:
-    """Short, empty, unreadable, of just the buffer's length, and cut there."""
-    whole = [({"filename": text}, ()) for text in (None, *TEXTS, *FULL)]
-    cut = [({"filename": text}, ("filename",)) for text in FULL]
-    records: Records = [*whole, *cut]
-    assert _disagreements(tmp_path, "openat2", _texts_of("filename"), records) == []
+NAMES: Records = [
+    *(({"filename": text}, ()) for text in (None, *TEXTS, *FULL)),
+    *(({"filename": text}, ("filename",)) for text in FULL),
+]
+"""Short, empty, unreadable, of just the buffer's length, and cut there."""
+THREADS: Records = [({"comm": text[:15]}, ()) for text in (*TEXTS, *FULL)]
+"""An array of 16 bytes, with whatever lies behind its NUL."""
+
+each_text = pytest.mark.parametrize(
+    ("field", "records"), [("filename", NAMES), ("comm", THREADS)], ids=["filename", "comm"]
+)
 
 
-def test_names_of_threads(tmp_path: Path) -> None:
-    """An array of 16 bytes, with whatever lies behind its NUL."""
-    records: Records = [({"comm": text[:15]}, ()) for text in (*TEXTS, *FULL)]
-    assert _disagreements(tmp_path, "openat2", _texts_of("comm"), records) == []
+@each_text
+def test_texts_compared_one_by_one(field: str, records: Records, tmp_path: Path) -> None:
+    """So few in one program that it neither leaves them to Python nor looks them up."""
+    comparisons = _texts_of(field)
+    for start in range(0, len(comparisons), FEW):
+        few = comparisons[start : start + FEW]
+        directory = tmp_path / str(start)  # a library is loaded once by its name
+        directory.mkdir()
+        assert _disagreements(directory, "openat2", few, records) == []
+
+
+@each_text
+def test_texts_looked_up(field: str, records: Records, tmp_path: Path) -> None:
+    comparisons = [text for text in _texts_of(field) if text.split()[1] in LOOKED_UP]
+    assert _disagreements(tmp_path, "openat2", comparisons, records, looked_up=True) == []
+
+
+def test_look_up_gives_back_what_it_borrows(tmp_path: Path) -> None:
+    """The key of a text is made in the record, of bytes that belong to its neighbours too."""
+    several = ", ".join(f"/{n}" for n in range(20))
+    tests = f"comm in ({several}) or oldname in ({several}) or newname in ({several})"
+    built = hostc.build(
+        tmp_path, hostc.plan_of(tmp_path, {"events": {"rename": {"filter": tests}}})
+    )
+    assert {trie.field for trie in built.plan.tries} == {"comm", "oldname", "newname"}
+    layout = built.event("rename").layout
+    for oldname, newname in ((b"", b"/3"), (b"/x", b"/3"), (b"/4", b""), (b"/5", b"/longer")):
+        values = {**hostc.zeros(layout), "oldname": oldname, "newname": newname}
+        record = hostc.pack(layout, values)
+        assert built.judge("rename", record) == record
 
 
 @pytest.mark.parametrize("family", [0, 1, 2, 10, 16, 0x0200])

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from etracee.catalog import Field, load_catalog
 from etracee.clock import Clock
-from etracee.decoding import Decoder, import_decoder
-from etracee.expr.check import Report, check, scope_of
+from etracee.decoding import Reader, import_decoder
+from etracee.expr.check import check
 from etracee.expr.evaluate import compile_tree
+from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import YES
 
 CATALOG = load_catalog("x86_64")
@@ -42,10 +43,10 @@ def python_answer(text: str, event: str, sample: Sample) -> bool:
     return compile_tree(tree)(sample.values, sample.cut)
 
 
-def decoder_of(built: hostc.Built, directory: Path) -> Decoder:
+def reader_of(built: hostc.Built, directory: Path) -> Reader:
     path = directory / "decoder.py"
     path.write_text(built.python)
-    return Decoder(import_decoder(path), Clock())
+    return hostc.reader_of(import_decoder(path), Clock())
 
 
 @settings(max_examples=12, phases=NO_SHRINKING)
@@ -66,18 +67,19 @@ def test_filter(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
         built = hostc.build(directory, hostc.plan_of(directory, profile))
-        decoder = decoder_of(built, directory)
+        reader = reader_of(built, directory)
     for name in names:
         event = built.event(name)
         for _ in range(RECORDS):
             sample = data.draw(samples(event.layout, fields_of(name), known[name]))
             record = hostc.pack(event.layout, sample.packed, sample.cut, data.draw(garbage))
             wanted = python_answer(texts[name], name, sample)
-            passed = built.is_wanted(name, record)
-            kept = bool(decoder.read(memoryview(record), [0]))
+            judged = built.judge(name, record)
+            passed = judged is not None
+            kept = bool(judged and reader.read(memoryview(judged), [0]))
             if passed < wanted or (event.keep == YES and passed != wanted):
                 wrong.append(f"{name}: {texts[name]}\n  kernel {passed}, Python {wanted}: {sample}")
-            if (passed and kept) != wanted:
+            if kept != wanted:
                 wrong.append(f"{name}: {texts[name]}\n  decoder {kept}, Python {wanted}: {sample}")
     assert not wrong, min(wrong, key=len)
 
@@ -101,7 +103,7 @@ def test_rules_bound_what_is_sent_for_them(data: st.DataObject) -> None:
         directory = Path(made)
         plan = hostc.plan_of(directory, {"filter": bound, "events": {watched: {}}}, *rules)
         built = hostc.build(directory, plan)
-        decoder = decoder_of(built, directory)
+        reader = reader_of(built, directory)
     wrong = []
     for name in names:
         layout, fields = built.event(name).layout, fields_of(name)
@@ -114,12 +116,12 @@ def test_rules_bound_what_is_sent_for_them(data: st.DataObject) -> None:
                 for index, rule in enumerate(rules)
                 if rule["events"] == [name] and python_answer(str(rule["condition"]), name, sample)
             ]
-            passed = built.is_wanted(name, record)
+            judged = built.judge(name, record)
             wanted = in_bounds and (bool(firing) or name == watched)
-            if wanted and not passed:
+            if wanted and judged is None:
                 wrong.append(f"{name}: the kernel drops what {firing} of {rules} want: {sample}")
-            decoded = decoder.read(memoryview(record), [0]) if passed else []
-            fired = list(decoded[0][2]) if decoded else []
+            decoded = reader.read(memoryview(judged), [0]) if judged else []
+            fired = [rule for rule, _, _ in decoded[0][2]] if decoded else []
             if fired != (firing if in_bounds else []):
                 wrong.append(f"{name}: {fired} fired instead of {firing} of {rules}: {sample}")
     assert not wrong, min(wrong, key=len)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from pathlib import Path
-from typing import Any
 
 import hostc
 import pytest
@@ -26,7 +25,7 @@ FIELDS = {
     "uid": (0, (1 << 32) - 1),
     "dfd": (-(1 << 31), (1 << 31) - 1),
     "ret": (-(1 << 63), (1 << 63) - 1),
-    "how": (0, (1 << 64) - 1),
+    "usize": (0, (1 << 64) - 1),
 }
 
 
@@ -57,10 +56,7 @@ def _answers(
     plan = hostc.plan_of(directory, {"events": {"openat2": {"filter": text}}})
     built = hostc.build(directory, plan)
     layout = built.event("openat2").layout
-    zeros: dict[str, Any] = {
-        slot.name: 0 for slot in layout.slots if slot.name not in ("time", "event")
-    }
-    zeros |= {"comm": b"", "filename": b""}
+    zeros = hostc.zeros(layout)
     return {
         (pid, value): built.is_wanted(
             "openat2", hostc.pack(layout, {**zeros, "pid": pid, field: value})

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etracee.catalog import load_catalog
-from etracee.expr.check import Report, check, scope_of
+from etracee.expr.check import check
 from etracee.expr.evaluate import compile_tree
+from etracee.expr.scope import Report, scope_of
 from etracee.expr.split import widen
 from etracee.expr.tree import NO, YES, Test, Tree, both, either, leaves, negate
 

@@ -9,7 +9,8 @@ import pytest
 
 from etracee import operators
 from etracee.catalog import load_catalog
-from etracee.expr.check import Report, check, scope_of
+from etracee.expr.check import check
+from etracee.expr.scope import Report, scope_of
 from etracee.expr.evaluate import compile_tree
 from etracee.expr.parse import parse
 from etracee.expr.tree import Test, Tree, leaves

@@ -120,6 +120,17 @@ def parse_number(text: str) -> int:
     return 0 if text == "NULL" else int(text.partition(" ")[0], 0)
 
 
+def parse_open_how(text: str) -> dict[str, object]:
+    """Return flags and mode of a struct open_how, which strace leaves out where it has none."""
+    found = dict(part.split("=", 1) for part in text.strip("{}").split(", ") if "=" in part)
+    return {"flags": found.get("flags"), "mode": found.get("mode")}
+
+
+def parse_address(text: str) -> str:
+    """Return an address as our fields print it."""
+    return hex(parse_number(text))
+
+
 def parse_sockaddr(text: str) -> dict[str, object]:
     """Return family, addr, port and sun_path of a socket address."""
     parts: dict[str, object] = dict.fromkeys(("family", "addr", "port", "sun_path"))
@@ -149,11 +160,37 @@ def _plain(text: str) -> object:
     return text
 
 
+def _named(text: str) -> object:
+    """Return the name that strace puts behind a number, or the number where it has none."""
+    number, _, comment = text.partition(" /* ")
+    if not comment:
+        return text
+    return int(number, 0) if "???" in comment else comment.removesuffix(" */")
+
+
 _OPEN: Mapping[str, tuple[int, Reader]] = {
     "dfd": (0, _plain), "filename": (1, parse_string), "flags": (2, _plain), "mode": (3, _plain),
 }  # fmt: skip
 _SOCKET: Mapping[str, tuple[int, Reader]] = {
     "fd": (0, parse_number), "address": (1, parse_sockaddr), "addrlen": (2, parse_number),
+}  # fmt: skip
+_TWO_NAMES: Mapping[str, tuple[int, Reader]] = {
+    "olddfd": (0, _plain), "oldname": (1, parse_string),
+    "newdfd": (2, _plain), "newname": (3, parse_string),
+}  # fmt: skip
+_OWNER: Mapping[str, tuple[int, Reader]] = {
+    "filename": (0, parse_string), "owner": (1, parse_number), "owner_group": (2, parse_number),
+}  # fmt: skip
+_ATTRIBUTE: Mapping[str, tuple[int, Reader]] = {
+    "filename": (0, parse_string), "xattr_name": (1, parse_string), "size": (3, parse_number),
+    "flags": (4, _plain),
+}  # fmt: skip
+_ATTRIBUTE_OF_FD: Mapping[str, tuple[int, Reader]] = {
+    "fd": (0, parse_number), "xattr_name": (1, parse_string),
+}  # fmt: skip
+_MEMORY: Mapping[str, tuple[int, Reader]] = {
+    "target_pid": (0, parse_number), "liovcnt": (2, parse_number), "riovcnt": (4, parse_number),
+    "flags": (5, _plain),
 }  # fmt: skip
 
 ARGUMENTS: Mapping[str, Mapping[str, tuple[int, Reader]]] = {
@@ -166,7 +203,10 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[int, Reader]]] = {
     },
     "open": {"filename": (0, parse_string), "flags": (1, _plain), "mode": (2, _plain)},
     "openat": _OPEN,
-    "openat2": {"dfd": (0, _plain), "filename": (1, parse_string), "usize": (3, parse_number)},
+    "openat2": {
+        "dfd": (0, _plain), "filename": (1, parse_string), "how": (2, parse_open_how),
+        "usize": (3, parse_number),
+    },
     "creat": {"filename": (0, parse_string), "mode": (1, _plain)},
     "connect": _SOCKET,
     "bind": _SOCKET,
@@ -182,10 +222,112 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[int, Reader]]] = {
     },
     "setuid": {"new_uid": (0, parse_number)},
     "setgid": {"new_gid": (0, parse_number)},
+    "rename": {"oldname": (0, parse_string), "newname": (1, parse_string)},
+    "renameat": _TWO_NAMES,
+    "renameat2": {**_TWO_NAMES, "flags": (4, _plain)},
+    "link": {"oldname": (0, parse_string), "newname": (1, parse_string)},
+    "linkat": {**_TWO_NAMES, "flags": (4, _plain)},
+    "symlink": {"oldname": (0, parse_string), "newname": (1, parse_string)},
+    "symlinkat": {
+        "oldname": (0, parse_string), "newdfd": (1, _plain), "newname": (2, parse_string),
+    },
+    "mknod": {"filename": (0, parse_string)},
+    "mknodat": {"dfd": (0, _plain), "filename": (1, parse_string)},
+    "chown": _OWNER,
+    "lchown": _OWNER,
+    "fchown": {
+        "fd": (0, parse_number), "owner": (1, parse_number), "owner_group": (2, parse_number),
+    },
+    "fchownat": {
+        "dfd": (0, _plain), "filename": (1, parse_string), "owner": (2, parse_number),
+        "owner_group": (3, parse_number), "flags": (4, _plain),
+    },
+    "truncate": {"filename": (0, parse_string), "length": (1, parse_number)},
+    "ftruncate": {"fd": (0, parse_number), "length": (1, parse_number)},
+    "open_by_handle_at": {"dfd": (0, _plain), "flags": (2, _plain)},
+    "dup": {"oldfd": (0, parse_number)},
+    "dup2": {"oldfd": (0, parse_number), "newfd": (1, parse_number)},
+    "dup3": {"oldfd": (0, parse_number), "newfd": (1, parse_number), "flags": (2, _plain)},
+    "utime": {"filename": (0, parse_string)},
+    "utimes": {"filename": (0, parse_string)},
+    "futimesat": {"dfd": (0, _plain), "filename": (1, parse_string)},
+    "utimensat": {"dfd": (0, _plain), "filename": (1, parse_string), "flags": (3, _plain)},
+    "setxattr": _ATTRIBUTE,
+    "lsetxattr": _ATTRIBUTE,
+    "fsetxattr": {**_ATTRIBUTE_OF_FD, "size": (3, parse_number), "flags": (4, _plain)},
+    "removexattr": {"filename": (0, parse_string), "xattr_name": (1, parse_string)},
+    "lremovexattr": {"filename": (0, parse_string), "xattr_name": (1, parse_string)},
+    "fremovexattr": _ATTRIBUTE_OF_FD,
+    "mount": {
+        "dev_name": (0, parse_string), "dir_name": (1, parse_string), "fs_type": (2, parse_string),
+        "flags": (3, _plain), "mount_data": (4, parse_address),
+    },
+    "umount2": {"filename": (0, parse_string), "flags": (1, _plain)},
+    "move_mount": {**_TWO_NAMES, "flags": (4, _plain)},
+    "open_tree": {"dfd": (0, _plain), "filename": (1, parse_string), "flags": (2, _plain)},
+    "fsopen": {"fs_type": (0, parse_string), "flags": (1, _plain)},
+    "pivot_root": {"new_root": (0, parse_string), "put_old": (1, parse_string)},
+    "chroot": {"filename": (0, parse_string)},
+    "tkill": {"target_tid": (0, parse_number), "sig": (1, _plain)},
+    "rt_sigqueueinfo": {"target_pid": (0, parse_number), "sig": (1, _plain)},
+    "rt_tgsigqueueinfo": {
+        "target_pid": (0, parse_number), "target_tid": (1, parse_number), "sig": (2, _plain),
+    },
+    "pidfd_send_signal": {"pidfd": (0, parse_number), "sig": (1, _plain), "flags": (3, _plain)},
+    "pidfd_getfd": {
+        "pidfd": (0, parse_number), "target_fd": (1, parse_number), "flags": (2, _plain),
+    },
+    "process_vm_readv": _MEMORY,
+    "process_vm_writev": _MEMORY,
+    "prctl": {"option": (0, _plain)},
+    "personality": {"personality": (0, _plain)},
+    "mprotect": {
+        "start": (0, parse_address), "len": (1, parse_number), "prot": (2, _plain),
+    },
+    "pkey_mprotect": {
+        "start": (0, parse_address), "len": (1, parse_number), "prot": (2, _plain),
+        "pkey": (3, parse_number),
+    },
+    "unshare": {"flags": (0, _plain)},
+    "setns": {"fd": (0, parse_number), "flags": (1, _plain)},
+    "setreuid": {"new_ruid": (0, parse_number), "new_euid": (1, parse_number)},
+    "setregid": {"new_rgid": (0, parse_number), "new_egid": (1, parse_number)},
+    "setresuid": {
+        "new_ruid": (0, parse_number), "new_euid": (1, parse_number), "new_suid": (2, parse_number),
+    },
+    "setresgid": {
+        "new_rgid": (0, parse_number), "new_egid": (1, parse_number), "new_sgid": (2, parse_number),
+    },
+    "setfsuid": {"new_uid": (0, parse_number)},
+    "setfsgid": {"new_gid": (0, parse_number)},
+    "setgroups": {"gidsetsize": (0, parse_number)},
+    "socket": {"family": (0, _plain), "socket_type": (1, _plain)},
+    "listen": {"fd": (0, parse_number), "backlog": (1, parse_number)},
+    "accept": {"fd": (0, parse_number)},
+    "accept4": {"fd": (0, parse_number), "flags": (3, _plain)},
+    "bpf": {"cmd": (0, _plain), "size": (2, parse_number)},
+    "perf_event_open": {
+        "target_pid": (1, parse_number), "cpu": (2, parse_number), "group_fd": (3, parse_number),
+        "flags": (4, _plain),
+    },
+    "userfaultfd": {"flags": (0, _plain)},
+    "io_uring_setup": {"entries": (0, parse_number)},
+    "settimeofday": {"tv": (0, parse_address), "tz": (1, parse_address)},
+    "clock_settime": {"which_clock": (0, _plain), "tp": (1, parse_address)},
+    "reboot": {"magic1": (0, _named), "magic2": (1, _named), "cmd": (2, _plain)},
+    "acct": {"filename": (0, parse_string)},
+    "syslog": {"cmd": (0, _named), "len": (2, parse_number)},
+    "ioperm": {
+        "from_port": (0, parse_address), "num": (1, parse_number), "turn_on": (2, parse_number),
+    },
+    "iopl": {"level": (0, parse_number)},
 }  # fmt: skip
 """Where the fields of our events stand among strace's arguments, and how to read them there."""
 
-LEGACY = ("open", "creat", "chmod", "unlink")
+LEGACY = (
+    "open", "creat", "chmod", "unlink", "rename", "link", "symlink", "mknod", "chown", "lchown",
+    "dup2", "utime", "utimes", "futimesat", "ioperm", "iopl",
+)  # fmt: skip
 """Calls that only x86-64 has."""
 
 

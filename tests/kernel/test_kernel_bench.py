@@ -76,3 +76,24 @@ def test_command(host: None, tmp_path: Path) -> None:
     assert workload["operations_per_round"] == 1
     assert workload["events"]["by_name"]["exit"]["seen"] >= 2 * 4  # sh and three cats, twice
     assert report["workload_cpu"] is None
+
+
+def test_alerts_only_keeps_the_opens_of_a_rule_in_the_kernel(host: None, tmp_path: Path) -> None:
+    """The workload opens no such file, so all of its opens are filtered."""
+    rule = {
+        "id": "absent",
+        "title": "Absent",
+        "events": ["openat"],
+        "condition": "filename = /absent",
+    }
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(json.dumps({"rules": [rule]}))
+    words = ("--rounds", "1", "--format", "json", "--rules", str(rules), "--alerts-only")
+    report = run_bench(tmp_path, *words)
+    assert report["alerts_only"]
+    assert report["watched"] == ["openat"]
+    opening = next(each for each in report["workloads"] if each["name"] == "open+close")
+    counts = opening["events"]["by_name"]["openat"]
+    assert counts["filtered"] >= opening["operations_per_round"]
+    assert counts["sent"] == opening["events"]["delivered"] == 0
+    assert 0 < opening["tracer_share_of_processor"]["median"] < 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -103,3 +104,14 @@ def test_command_that_is_still_running_has_no_code() -> None:
     assert command.exit_code == ExitCode.OK
     command.send_signal(signal.SIGKILL)
     wait(command)
+
+
+def test_preparation_happens_before_the_program_begins(tmp_path: Path) -> None:
+    command = Command(("sh", "-c", "pwd >out"), prepare=lambda: os.chdir(tmp_path))
+    command.release()
+    wait(command)
+    assert (tmp_path / "out").read_text() == f"{tmp_path}\n"
+    failing = Command(("true",), prepare=lambda: os.chdir(tmp_path / "missing"))
+    failing.release()
+    wait(failing)
+    assert failing.failure == os.strerror(errno.ENOENT)

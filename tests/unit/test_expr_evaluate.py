@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from etracee.catalog import load_catalog
-from etracee.expr.check import Report, check, scope_of
+from etracee.expr.check import check
+from etracee.expr.scope import Report, scope_of
 from etracee.expr.evaluate import compile_tree
 
 CATALOG = load_catalog("x86_64")

@@ -119,11 +119,11 @@ def test_command_line_only_narrows(tmp_path: Path) -> None:
     )
     source = load_source_set(str(file), (), "x86_64")
     request = Request(filters=(("--pid", "pid in (1)"),), events=("setuid",))
-    found = make_plan(source.profile, (), request, source.catalog)
+    found = make_plan(source.profile, source.rules, request, source.catalog)
     (event,) = found.events
     assert texts_of(event.early_test) == {"uid = 0", "pid in (1)"}
     with pytest.raises(ProblemsError) as caught:
-        make_plan(source.profile, (), Request(events=("setuidd",)), source.catalog)
+        make_plan(source.profile, source.rules, Request(events=("setuidd",)), source.catalog)
     assert str(caught.value) == (
         "--event: the profile has no event 'setuidd' (did you mean 'setuid'?)"
     )

@@ -8,6 +8,7 @@ import pytest
 
 from etracee.problems import ProblemsError
 from etracee.profile import Profile, load_profile
+from etracee.profile.definitions import NamedList
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_context_is_replaced_lists_and_rules_are_united(load: Loader) -> None:
         main="extends: [./base.yaml]\ncontext: [uid]\nlists: {b: [z]}\nrules: [two, three]\n",
     )
     assert _texts(profile.context) == ["uid"]
-    assert {name: named.words for name, named in profile.lists.items()} == {
+    assert {d.name.text: d.words for d in profile.definitions if isinstance(d, NamedList)} == {
         "a": ("x",),
         "b": ("z",),
     }

@@ -14,14 +14,26 @@ class Made(Event):
 
     timestamp: object
     human_time: object
+    type: object
     comm: object
     argv: object
 
 
 def message(template: str, comm: object = "sh", argv: object = None) -> str:
     pieces = tuple((piece.text, piece.is_field) for piece in parse_output(template))
-    engine = Engine([("r", "Title", "high", (), pieces)])
-    (alert,) = engine.alerts(Made("1", "2", comm, argv), [0])
+    rule = {
+        "id": "r",
+        "title": "Title",
+        "level": "high",
+        "tags": (),
+        "output": pieces,
+        "steps": ((None, (), {}),),
+        "window": None,
+        "at_most": None,
+        "actions": ("alert",),
+    }
+    engine = Engine([rule], {})
+    (alert,) = engine.alerts(Made("1", "2", "openat", comm, argv), [(0, 0, {})])
     return alert.message
 
 

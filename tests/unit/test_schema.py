@@ -8,9 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
-from etracee.resources import bundled
 from etracee.schema import SCHEMAS, schema_text
 
 DOCS = Path(__file__).parents[2] / "docs" / "schema"
@@ -20,18 +18,6 @@ DOCS = Path(__file__).parents[2] / "docs" / "schema"
 def test_no_drift(name: str) -> None:
     written = (DOCS / f"{name}.json").read_text()
     assert written == schema_text(name), f"run: etracee schema {name} > docs/schema/{name}.json"
-
-
-@pytest.mark.parametrize(
-    ("name", "path"),
-    [
-        *(("profile", path) for path in sorted(bundled("profiles").glob("*.yaml"))),
-        *(("rules", path) for path in sorted(bundled("rules").glob("*.yaml"))),
-    ],
-    ids=lambda value: value.stem if isinstance(value, Path) else value,
-)
-def test_bundled_files_fit(name: str, path: Path) -> None:
-    jsonschema.validate(yaml.safe_load(path.read_text()), _schema(name))
 
 
 @pytest.mark.parametrize(

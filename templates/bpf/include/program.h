@@ -16,6 +16,15 @@ static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*read_user_text)(void *to, u32 size, const void *from) = (void *)114;
 static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)115;
 
+/*
+ * Which program since the monitor began: a reload puts another in its place. It stands in every
+ * record, since those of both may lie in the ring.
+ */
+#ifndef GENERATION
+#define GENERATION 0
+#endif
+static long (*send_signal)(u32 number) = (void *)109;
+
 /* The formats of syscalls:sys_enter_* and sys_exit_*: events/syscalls/.../format in tracefs. */
 struct call_entry {
     u64 common;

@@ -11,7 +11,13 @@
 #define LENGTH(slot) ((u32)(slot) & 0x7fff)
 #define BYTES(slot) ((slot) == UNREADABLE ? 0 : LENGTH(slot))
 
-#define WORD(text, offset) (*(const u64 *)((const char *)(text) + (offset)))
+/*
+ * What tests read is read each time anew. If clang kept it, a test of what an earlier one has told
+ * would be foreseen by the verifier, which would then follow the rest of the program for every
+ * combination of answers.
+ */
+#define WORD(text, offset) (*(const volatile u64 *)((const char *)(text) + (offset)))
+#define LAST(end) (*(const volatile u32 *)((end) - 4))
 
 /*
  * Keep `value` within `mask`, a number of ones, where the verifier can see it: clang would drop the
@@ -24,6 +30,19 @@
         bound_ & (mask);                        \
     })
 #define BOUNDED(text, offset, mask) ((text) + BOUND(offset, mask))
+
+/* Without a branch, which clang would make of `!value`, and of this too if it saw through it. */
+static __always_inline u64 is_zero(u64 value)
+{
+    u64 negative = -value;
+
+    asm volatile("" : "+r"(negative));
+    return (value | negative) >> 63 ^ 1;
+}
+
+#define LOOKED_UP(event, field) \
+    const struct field##_found *field##_found = find_##event##_##field((struct record_##event *)r)
+#define FOUND(field, word, mask) (field##_found && (*(const volatile u64 *)&field##_found->words[word] & (mask)))
 
 static __always_inline u32 array_length(const char *text, u32 most)
 {
@@ -47,7 +66,7 @@ static __always_inline u32 sockaddr_family_exists(const char *raw, u32 length)
 
 static __always_inline u32 sockaddr_family(const char *raw, u32 length)
 {
-    return *(const u16 *)raw;
+    return *(const volatile u16 *)raw;
 }
 
 static __always_inline u32 sockaddr_port_exists(const char *raw, u32 length)
@@ -59,7 +78,7 @@ static __always_inline u32 sockaddr_port_exists(const char *raw, u32 length)
 
 static __always_inline u32 sockaddr_port(const char *raw, u32 length)
 {
-    return __builtin_bswap16(*(const u16 *)(raw + 2));
+    return __builtin_bswap16(*(const volatile u16 *)(raw + 2));
 }
 
 static __always_inline u32 sockaddr_addr_exists(const char *raw, u32 length)
@@ -72,14 +91,35 @@ static __always_inline u32 sockaddr_addr_exists(const char *raw, u32 length)
 /* An IPv4 address is its IPv4-mapped IPv6 address. */
 static __always_inline u64 sockaddr_addr_high(const char *raw, u32 length)
 {
-    return sockaddr_family(raw, length) == AF_INET_ ? 0 : __builtin_bswap64(*(const u64 *)(raw + 8));
+    return sockaddr_family(raw, length) == AF_INET_ ? 0 : __builtin_bswap64(*(const volatile u64 *)(raw + 8));
 }
 
 static __always_inline u64 sockaddr_addr_low(const char *raw, u32 length)
 {
     if (sockaddr_family(raw, length) == AF_INET_)
-        return 0xffff00000000ULL | __builtin_bswap32(*(const u32 *)(raw + 4));
-    return __builtin_bswap64(*(const u64 *)(raw + 16));
+        return 0xffff00000000ULL | __builtin_bswap32(*(const volatile u32 *)(raw + 4));
+    return __builtin_bswap64(*(const volatile u64 *)(raw + 16));
+}
+
+static __always_inline u32 open_how_flags_exists(const char *raw, u32 length)
+{
+    return length >= 8;
+}
+
+static __always_inline u64 open_how_flags(const char *raw, u32 length)
+{
+    return *(const volatile u64 *)raw;
+}
+
+/* A mode means something with O_CREAT or __O_TMPFILE alone. */
+static __always_inline u32 open_how_mode_exists(const char *raw, u32 length)
+{
+    return length >= 16 && open_how_flags(raw, length) & (0100 | 020000000);
+}
+
+static __always_inline u64 open_how_mode(const char *raw, u32 length)
+{
+    return *(const volatile u64 *)(raw + 8);
 }
 
 static __always_inline u32 wait_exit_code_exists(u32 status)

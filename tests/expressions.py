@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import hostc
 from hypothesis import strategies as st
 
 from etracee.catalog.model import Derivation, Field, PartOf
 from etracee.event import EventLayout, Slot
 from etracee.operators import Operator, all_operators
 from etracee.operators.base import Takes
-from etracee.types import Kind, Type
+from etracee.types import Kind, Type, path
 from etracee.types.flags import Flags
 from etracee.types.mode import Mode
+from etracee.types.path import Path
 
 ALPHABET = b"ab/.*?\\\"'\x01\n\x7f\xc3\xff"
 LENGTHS = (0, 1, 2, 3, 7, 8, 9, 14, 15, 16, 17, 24, 63, 64, 65, 255, 256, 257)
@@ -34,6 +36,8 @@ PATTERNS = (
     r"^(a*)*b\z",
     r"(?i)AB",
 )
+LONG_LIST = 24
+"""Elements of a list that becomes a trie."""
 ADDRESSES = (
     "10.0.0.1",
     "10.255.255.255",
@@ -126,7 +130,8 @@ def operands(draw: st.DrawFn, operator: Operator, field: Field, known: Constants
         return ""
     if operator.takes is Takes.ONE or (operator.takes is Takes.ONE_OR_MANY and draw(st.booleans())):
         return draw(words(operator, field, known))
-    several = st.lists(words(operator, field, known), min_size=1, max_size=4)
+    most = draw(st.sampled_from([4, 4, 4, LONG_LIST]))
+    several = st.lists(words(operator, field, known), min_size=1, max_size=most)
     return f"({', '.join(draw(several))})"
 
 
@@ -146,7 +151,7 @@ def words(draw: st.DrawFn, operator: Operator, field: Field, known: Constants) -
     known.numbers[field.name].append(number)
     if isinstance(kind, Mode):
         return f"{number:o}"
-    if isinstance(kind, Flags) and draw(st.booleans()):
+    if isinstance(kind, Flags) and kind.names and draw(st.booleans()):
         return draw(st.sampled_from([name for name, _, _ in kind.names]))
     if operator.takes is Takes.MANY and draw(st.booleans()):
         last = draw(st.integers(number, min(number + (1 << 33), bounds(kind)[1])))
@@ -183,23 +188,32 @@ def samples(
     packed: dict[str, Any] = {}
     cut: list[str] = []
     for slot in layout.slots:
-        if slot.name in ("time", "event"):
+        if slot.name in hostc.HEADER:
             continue
         value = draw(_values(fields[slot.name], slot, known))
         if isinstance(value, bytes) and slot.limit and len(value) >= slot.limit:
             value = value[: slot.limit]
             cut += [slot.name] if draw(st.booleans()) else []
         packed[slot.name] = value
+    return sample_of(fields, packed, cut)
+
+
+def sample_of(fields: Mapping[str, Field], packed: dict[str, Any], cut: list[str]) -> Sample:
+    """Return the sample of what lies in the slots."""
     values = {name: decoded(fields[name], value) for name, value in packed.items()}
     for name, part in fields.items():
         if isinstance(part.origin, PartOf) and part.origin.whole in packed:
-            raw = packed[part.origin.whole]
-            values[name] = None if raw is None else part.origin.part.python(raw)
+            raw = values[part.origin.whole]
+            values[name] = (
+                None if raw is None else part.origin.part.python(raw, *part.origin.part.given)
+            )
     return Sample(values, tuple(cut), packed)
 
 
 def decoded(field: Field, value: Any) -> Any:
     """Return what a slot's value is to the operators."""
+    if isinstance(field.type, Path) and value is not None:
+        return path.resolve(value)
     if field.kind is Kind.TEXTS and value is not None:
         return value.removesuffix(b"\0").split(b"\0") if value else []
     return value
@@ -214,6 +228,8 @@ def _values(draw: st.DrawFn, field: Field, slot: Slot, known: Constants) -> Any:
     if field.kind is Kind.TEXTS:
         elements = draw(st.lists(_near_texts(known.texts[field.name]), max_size=4))
         return b"".join(element + b"\0" for element in elements)[: slot.limit]
+    if isinstance(field.type, Path):
+        return draw(_paths(known.texts[field.name]))[: slot.limit]
     if field.kind is Kind.TEXT:
         size = slot.storage.array
         text = draw(_near_texts(known.texts[field.name]))
@@ -234,6 +250,15 @@ def _near_texts(draw: st.DrawFn, constants: list[bytes]) -> bytes:
     glob = constant.replace(b"*", other).replace(b"?", b"a")
     near = (constant, constant[:-1], constant[1:], constant + other, other + constant, glob)
     return draw(st.sampled_from([*near, other + constant + other]))
+
+
+@st.composite
+def _paths(draw: st.DrawFn, constants: list[bytes]) -> bytes:
+    """Return a path as it lies in a record: the kernel's, or texts to be joined, or neither."""
+    text, directory = draw(_near_texts(constants)), draw(_near_texts(constants))
+    above, name = draw(st.sampled_from([b"", b"/jail\0"])), draw(_near_texts(constants))
+    joined = b"\0" + name + b"\0" + above + directory
+    return draw(st.sampled_from([b"/" + text, joined, b"\0"]))
 
 
 @st.composite

@@ -1,0 +1,245 @@
+"""The program that runs, and those before it of which something may still come.
+
+A reload puts the functions of a new program into the slots, between one call and the next. What
+the old one has sent lies in the ring still; an execve that began under it is finished by it; its
+counters count on until then. So it stays for a while, and goes when nothing can come any more.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from types import ModuleType
+
+from etracee.clock import Clock
+from etracee.decoding import Decoder, Reader
+from etracee.engine.actions import Killer
+from etracee.engine.alerts import Engine
+from etracee.event import LEVELS
+from etracee.kernel.bpf import Map
+from etracee.runtime.handover import SHARED_MAPS, Loaded, Running, close
+from etracee.runtime.ring import Ring
+from etracee.runtime.slots import Slots
+from etracee.summary import Counts, Summary
+
+_GRACE = 1.0
+"""Seconds within which what had begun to run in the kernel has ended."""
+_PATIENCE = 60.0
+"""Seconds that an execve may take, from before a reload, and still be reported."""
+_EXEC = "sched_process_exec"
+"""The function that finishes calls which were begun under the program before."""
+_TREE = "process tree"
+"""What a descendant that could not be followed is counted as."""
+_FIRST = bytes(4)
+"""The key of a map's only element."""
+
+
+class Generation:
+    """One program: its counters in the kernel, its decoder, its rules."""
+
+    def __init__(self, loaded: Loaded, module: ModuleType) -> None:
+        self.number = loaded.generation
+        self.decoder = Decoder(module)
+        killer = Killer() if self.decoder.allows_actions else None
+        self.engine = Engine(self.decoder.rules, self.decoder.shown, killer)
+        self.maps = {name: fd for name, fd in loaded.maps.items() if name not in SHARED_MAPS}
+        self.on_exec = loaded.programs.get(_EXEC)
+        self._counts = Map.of(self.maps["counts"], per_cpu=True)
+        self._lost: dict[str, int] = {}
+
+    def read_counts(self) -> dict[str, Counts]:
+        """Return the kernel's counters, added up over the processors."""
+        totals = {}
+        for index, name in enumerate([*self.decoder.names, _TREE]):
+            raw = self._counts.lookup(struct.pack("<I", index)) or b""
+            rows = (Counts(*row) for row in struct.iter_unpack("<4Q", raw))
+            totals[name] = sum(rows, Counts())
+        if not totals[_TREE].lost:
+            del totals[_TREE]
+        return totals
+
+    def find_losses(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+        """Yield event, number and blind rules of what was lost since the last time."""
+        for name, counts in self.read_counts().items():
+            count = counts.lost - self._lost.get(name, 0)
+            if count:
+                self._lost[name] = counts.lost
+                yield name, count, self._blind_rules(name)
+
+    def summarize(self) -> Summary:
+        """Return what has happened to this program's events."""
+        decoder = self.decoder
+        rules = [rule.id for rule in self.engine.rules]
+        answers = zip([*rules, "filters"], decoder.open_answers, strict=True)
+        summary = Summary(self.read_counts(), set(compress(decoder.names, decoder.delivered)))
+        summary.cut.update(dict(zip(decoder.names, decoder.cut, strict=True)))
+        summary.rejected.update(dict(zip(decoder.names, decoder.rejected, strict=True)))
+        summary.open_answers.update({name: count for name, count in answers if count})
+        return summary
+
+    @property
+    def has_pending_calls(self) -> bool:
+        """Say whether an execve that began under this program may not have ended yet.
+
+        One that failed under the next program is still there, mostly of a thread that has ended.
+        """
+        if "pending" not in self.maps:
+            return False
+        threads = (
+            int.from_bytes(key, "little") for key in Map.of(self.maps["pending"]).iterate_keys()
+        )
+        return any(Path(f"/proc/{thread}").exists() for thread in threads)
+
+    def follow(self, old: Generation) -> None:
+        """Let this program ask `old` for calls that began before it was there."""
+        if self.on_exec is not None and old.on_exec is not None:
+            previous = Map.of(self.maps["previous"])
+            previous.update(_FIRST, struct.pack("<I", old.on_exec))
+
+    def forget_previous(self) -> None:
+        """Let go of the program before: what began under it counts as lost from now on."""
+        if "previous" in self.maps:
+            os.close(self.maps.pop("previous"))
+
+    def close(self) -> None:
+        """Let go of the program's maps."""
+        for descriptor in self.maps.values():
+            os.close(descriptor)
+        if self.on_exec is not None:
+            os.close(self.on_exec)
+
+    def _blind_rules(self, name: str) -> tuple[str, ...]:
+        """Return the rules that did not see what was lost; a lost descendant is lost to all."""
+        rules = [rule.id for rule in self.engine.rules]
+        if name == _TREE:
+            return tuple(rules)
+        watching = self.decoder.rules_by_event[self.decoder.names.index(name)]
+        return tuple(rules[index] for index in watching)
+
+
+@dataclass
+class _Leaving:
+    """A program that was replaced at `since`; `end` is up to where its records may lie."""
+
+    generation: Generation
+    heir: Generation
+    since: float
+    end: int | None = None
+
+
+class Generations:
+    """All programs of a run, the first of which is given."""
+
+    def __init__(self, loaded: Loaded, module: ModuleType, clock: Clock) -> None:
+        """Put the program into its slots; OSError when the kernel refuses that."""
+        self.current = Generation(loaded, module)
+        self.shared = {name: fd for name, fd in loaded.maps.items() if name in SHARED_MAPS}
+        events = Map.of(self.shared["events"])
+        self.ring = Ring(events.fd, events.max_entries)
+        self.reader = Reader(clock)
+        self.slots = Slots(self.shared)
+        self._engines: dict[int, Engine] = {}
+        self._speaking = self.current.engine
+        self._heirs: list[int] = []
+        self._leaving: list[_Leaving] = []
+        self._gone = Summary()
+        self._attach, self._typed_loads = loaded.attach, loaded.typed_loads
+        self._enter(self.current, loaded)
+
+    @property
+    def running(self) -> Running:
+        """Return what the next program must fit to."""
+        number = (self.current.number + 1) & 0xFFFF
+        return Running(number, self.shared, self.slots.attached, self._attach, self._typed_loads)
+
+    def switch(self, loaded: Loaded, module: ModuleType) -> None:
+        """Let a new program run in place of the current one.
+
+        OSError when the kernel refuses it; the current one runs on then.
+        """
+        new, old = Generation(loaded, module), self.current
+        try:
+            new.follow(old)
+            self._enter(new, loaded)
+        except OSError:
+            close(loaded)
+            raise
+        self.shared |= {name: fd for name, fd in loaded.maps.items() if name in SHARED_MAPS}
+        self._heirs.append(new.number)
+        self._leaving.append(_Leaving(old, new, time.monotonic()))
+        self.current = new
+
+    def engine_of(self, number: int) -> Engine:
+        """Return the rules for events of a program.
+
+        Those of a new program begin with its first event, and take over from those before.
+        """
+        while number in self._heirs:
+            self._hand_over()
+        return self._engines[number]
+
+    def live(self) -> Iterator[Generation]:
+        """Yield the programs that something may still come of, the oldest first."""
+        yield from (leaving.generation for leaving in self._leaving)
+        yield self.current
+
+    def retire(self) -> None:
+        """Let go of old programs of which nothing can come any more, the oldest first.
+
+        A later one leads from the current one to those before it.
+        """
+        for leaving in self._leaving[:]:
+            age = time.monotonic() - leaving.since
+            if leaving.end is not None:
+                if age > _GRACE and self.ring.consumed >= leaving.end:
+                    self._let_go(leaving)
+            elif age > _PATIENCE or (age > _GRACE and not leaving.generation.has_pending_calls):
+                leaving.heir.forget_previous()
+                leaving.since, leaving.end = time.monotonic(), self.ring.produced
+            else:
+                return
+
+    def summarize(self) -> Summary:
+        """Return what all programs together have done."""
+        summary = Summary(misses=self.slots.misses, strays=self.reader.strays)
+        summary.add(self._gone)
+        summary.alerts.update(self._speaking.fired)
+        summary.suppressed.update(self._speaking.suppressed)
+        summary.evicted.update(self._speaking.evicted)
+        for generation in self.live():
+            summary.add(generation.summarize())
+            summary.levels |= _levels_of(generation.engine)
+        return summary
+
+    def _enter(self, generation: Generation, loaded: Loaded) -> None:
+        self.slots.fill(loaded)
+        self.reader.add(generation.number, generation.decoder)
+        self._engines[generation.number] = generation.engine
+        for function, descriptor in loaded.programs.items():
+            if function != _EXEC:
+                os.close(descriptor)
+
+    def _hand_over(self) -> None:
+        heir = self._engines[self._heirs.pop(0)]
+        heir.take_over(self._speaking)
+        self._speaking = heir
+
+    def _let_go(self, leaving: _Leaving) -> None:
+        number = leaving.generation.number
+        if self._engines[number] is self._speaking:
+            self._hand_over()
+        self._gone.add(leaving.generation.summarize())
+        self._gone.levels |= _levels_of(leaving.generation.engine)
+        self._leaving.remove(leaving)
+        self.reader.remove(number)
+        del self._engines[number]
+        leaving.generation.close()
+
+
+def _levels_of(engine: Engine) -> set[str]:
+    return {level for level in LEVELS if engine.has_reached(level)}

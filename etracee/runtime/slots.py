@@ -1,0 +1,108 @@
+"""What is attached, and the functions it calls: changed between one call and the next."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+
+from etracee.kernel.bpf import RETURN_0, Map, load_program, recursion_misses
+from etracee.runtime.handover import Loaded, Place
+
+_SLOTS = ("tracepoints", "raw_tracepoints")
+
+
+class Slots:
+    """The hooks that are attached, each with a stub that calls the function in its slot.
+
+    As many calls as there are go to the function of before or to that of after, and each to one:
+    the kernel exchanges them in one step (prog_array_map_poke_run, kernel/bpf/arraymap.c).
+    """
+
+    def __init__(self, maps: Mapping[str, int]) -> None:
+        self._maps = {name: Map.of(maps[name]) for name in _SLOTS}
+        self._places: dict[str, Place] = {}
+        self._stubs: dict[str, int] = {}
+        self._links: dict[str, int] = {}
+        self._misses = 0
+        self._detaching = threading.Thread()
+
+    @property
+    def is_detaching(self) -> bool:
+        """Say whether hooks that are needed no more are still being detached."""
+        return self._detaching.is_alive()
+
+    @property
+    def attached(self) -> frozenset[str]:
+        """Return the functions whose stubs are attached."""
+        return frozenset(self._links)
+
+    @property
+    def misses(self) -> int:
+        """Return how often the kernel has left out a hook because another program ran."""
+        return self._misses + sum(map(_read_misses, self._stubs.values()))
+
+    def fill(self, loaded: Loaded) -> None:
+        """Let the functions of `loaded` run from now on, and no others.
+
+        OSError when the kernel refuses one; it refuses all or none, so nothing has changed then.
+        Not to be called while hooks are being detached.
+        """
+        places = {place.function: place for place in loaded.places}
+        unneeded = [self._places[function] for function in self._places.keys() - places.keys()]
+        nothing = {slots: _load_nothing(slots) for slots in {place.slots for place in unneeded}}
+        for place in loaded.places:
+            self._put(place, loaded.programs[place.function])
+        for place in unneeded:
+            self._put(place, nothing[place.slots])
+        for program in nothing.values():
+            os.close(program)
+        self._places = places
+        self._stubs |= loaded.stubs
+        self._links |= loaded.links
+        if unneeded:
+            self._remove(unneeded)
+
+    def detach(self) -> None:
+        """Detach all hooks."""
+        while self._links:
+            os.close(self._links.popitem()[1])
+
+    def _remove(self, places: Sequence[Place]) -> None:
+        """Detach hooks whose functions do nothing any more, and empty their slots.
+
+        Each takes the kernel 0.1 s, so a thread does it.
+        """
+        descriptors: list[int] = []
+        for place in places:
+            self._misses += _read_misses(self._stubs[place.function])
+            descriptors += (self._links.pop(place.function), self._stubs.pop(place.function))
+        arguments = (descriptors, [(self._maps[place.slots], place.slot) for place in places])
+        self._detaching = threading.Thread(target=_clear, args=arguments, daemon=True)
+        self._detaching.start()
+
+    def _put(self, place: Place, program: int) -> None:
+        self._maps[place.slots].update(struct.pack("<I", place.slot), struct.pack("<I", program))
+
+
+def _load_nothing(slots: str) -> int:
+    """Return a program that does nothing, of the kind that `slots` holds.
+
+    To exchange programs takes 0.05 ms; an emptied slot makes the kernel wait for all processors.
+    """
+    return load_program(slots.removesuffix("s"), RETURN_0)
+
+
+def _clear(descriptors: Iterable[int], slots: Iterable[tuple[Map, int]]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for slots_map, slot in slots:
+        slots_map.delete(struct.pack("<I", slot))
+
+
+def _read_misses(stub: int) -> int:
+    with contextlib.suppress(OSError):
+        return recursion_misses(stub)
+    return 0

@@ -1,0 +1,68 @@
+"""What a run has done, by event and by rule, added up over its reloads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What happened to one event's records in the kernel: seen = filtered + sent + lost."""
+
+    seen: int = 0
+    filtered: int = 0
+    sent: int = 0
+    lost: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.seen + other.seen,
+            self.filtered + other.filtered,
+            self.sent + other.sent,
+            self.lost + other.lost,
+        )
+
+
+@dataclass
+class Summary:
+    """What a run has done; `levels` are those of alerts that were reached, and all below."""
+
+    counts: dict[str, Counts] = field(default_factory=dict)
+    delivered: set[str] = field(default_factory=set)
+    cut: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[str] = field(default_factory=Counter)
+    suppressed: Counter[str] = field(default_factory=Counter)
+    """Alerts that were held back, by rule: `at_most`."""
+    evicted: Counter[str] = field(default_factory=Counter)
+    """Windows and sequences that were forgotten before their time, by rule: there were too many."""
+    open_answers: Counter[str] = field(default_factory=Counter)
+    levels: set[str] = field(default_factory=set)
+    misses: int = 0
+    strays: int = 0
+    """Events that came when the program they were of had long been replaced."""
+    left_over: int = 0
+    """Events that were decoded behind the last one that a limit let through."""
+    dropped: tuple[tuple[str, Mapping[str, int]], ...] = ()
+    """Names of sinks, and how many events, alerts and losses they did not deliver."""
+
+    @property
+    def lost(self) -> int:
+        """Return all that was lost."""
+        return sum(counts.lost for counts in self.counts.values()) + self.misses + self.strays
+
+    def add(self, other: Summary) -> None:
+        """Add what `other` has done to this."""
+        for name, counts in other.counts.items():
+            self.counts[name] = self.counts.get(name, Counts()) + counts
+        self.delivered |= other.delivered
+        self.cut.update(other.cut)
+        self.rejected.update(other.rejected)
+        self.alerts.update(other.alerts)
+        self.open_answers.update(other.open_answers)
+        self.levels |= other.levels
+        self.misses += other.misses
+        self.strays += other.strays
+        self.left_over += other.left_over
