@@ -110,7 +110,7 @@ def install_from_distribution(work: Path) -> None:
 
 
 _REINSTALL = {
-    "apt-get": "apt-get update && apt-get install --yes --reinstall hostname adduser passwd cron bash",
+    "apt-get": "apt-get update; apt-get install --yes --reinstall adduser passwd cron bash",
     "dnf": "dnf makecache && dnf reinstall --assumeyes hostname shadow-utils cronie bash",
 }
 
@@ -229,7 +229,8 @@ def log_in(work: Path) -> None:
 def administer(work: Path) -> None:
     """Look at processes, files and disks, pack and unpack, copy and remove."""
     run("ps aux; df -h; mount; free; uptime; ip address; ss -ltn; top -b -n 1; dmesg", work)
-    run("find /usr/share -name '*.txt' | head -500 | xargs wc -l; grep -r hello /usr/share/doc", work)
+    run("find /usr/share -name '*.txt' | head -500 | xargs wc -l", work)
+    run("grep -r hello /usr/share/doc", work)
     run("tar czf share.tgz /usr/share/doc; mkdir -p x; tar xzf share.tgz -C x; rm -rf x", work)
     run("cp -a /etc/apt copy; chmod -R g+w copy; rsync -a copy/ copy2/; sed -i s/a/b/ copy/*", work)
     run("ldd /bin/ls; strace -c true; gdb --version; systemctl status; logrotate -d /etc/x", work)

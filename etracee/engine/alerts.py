@@ -167,8 +167,11 @@ class Engine:
     @property
     def evicted(self) -> Counter[str]:
         """Return, by rule, how many windows or sequences were forgotten before their time."""
-        pairs = zip(self.rules, self._memories, strict=True)
-        return self._gone + Counter({rule.id: m.evicted for rule, m in pairs if m is not None})
+        counts = Counter(self._gone)
+        for states in (self._memories, self._limits):
+            for rule, state in zip(self.rules, states, strict=True):
+                counts[rule.id] += state.evicted if state is not None else 0
+        return +counts
 
     @property
     def suppressed(self) -> Counter[str]:

@@ -262,12 +262,12 @@ class RateLimit:
 
     def __init__(self, window: Window) -> None:
         self.window = window
-        self.suppressed = 0
+        self.suppressed = self.evicted = 0
         self._passed: OrderedDict[Key, deque[int]] = OrderedDict()
 
     def begin_count(self) -> None:
-        """Count what is held back anew."""
-        self.suppressed = 0
+        """Count what is held back, and evictions, anew."""
+        self.suppressed = self.evicted = 0
 
     def allows(self, time: int, values: Values) -> bool:
         """Say whether an alert may be given now."""
@@ -275,7 +275,8 @@ class RateLimit:
         passed = self._passed.setdefault(key, deque())
         self._passed.move_to_end(key)
         if len(self._passed) > MOST_INSTANCES:
-            self._passed.popitem(last=False)
+            _, oldest = self._passed.popitem(last=False)
+            self.evicted += time - oldest[-1] <= self.window.within
         while passed and time - passed[0] > self.window.within:
             passed.popleft()
         if len(passed) >= self.window.count:

@@ -60,6 +60,8 @@ def _in_ranges(literals: Sequence[Literal], low: int, high: int) -> bool:
     allowed = [(low, high)]
     for literal in literals:
         symbol, is_true = _symbol(literal)
+        if symbol not in _RANGES:
+            continue  # nothing is known of it, so it may be true
         fitting = _RANGES[symbol](literal.test.constant, low, high)
         allowed = _common(allowed, fitting if is_true else _others(fitting, low, high))
     return bool(allowed)
@@ -105,6 +107,8 @@ def _flags(literals: Sequence[Literal]) -> bool:
     forbidden: list[Bits] = []
     for literal in literals:
         symbol, is_true = _symbol(literal)
+        if symbol not in ("=", "has"):
+            continue
         constant = literal.test.constant
         members = ((constant, _ALL_BITS),) if symbol == "=" else constant
         if is_true:

@@ -5,20 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from etracee.expr.tree import NO, YES, AllOf, AnyOf, Not, Test, Tree, both, either, leaves, negate
+from etracee.expr.tree import (
+    NO,
+    YES,
+    AllOf,
+    AnyOf,
+    Not,
+    Reference,
+    Test,
+    Tree,
+    both,
+    either,
+    leaves,
+    negate,
+)
+from etracee.operators import all_operators
 
 
 def widen(tree: Tree, has_c: Callable[[Test], bool]) -> Tree:
     """Return the tree with every test that has no C form replaced, so that it is true more often.
 
-    Where nothing had to be replaced the result equals `tree`, and the kernel decides alone.
+    In its place stands one that it implies, or nothing. Where nothing had to be replaced the
+    result equals `tree`, and the kernel decides alone.
     """
     return _approximate(tree, has_c, YES)
 
 
+def implied_by(test: Test) -> Test | None:
+    """Return a test that is true wherever `test` is, as a prefix is of a pattern; None without."""
+    if isinstance(test.constant, Reference):
+        return None
+    implied = test.operator.implied(test.constant)
+    if implied is None:
+        return None
+    symbol, constant = implied
+    return Test(test.field, all_operators()[symbol], constant, test.text)
+
+
 def _approximate(tree: Tree, has_c: Callable[[Test], bool], otherwise: Tree) -> Tree:
     if isinstance(tree, Test):
-        return tree if has_c(tree) else otherwise
+        if has_c(tree):
+            return tree
+        implied = implied_by(tree) if otherwise == YES else None
+        return implied if implied is not None and has_c(implied) else otherwise
     if isinstance(tree, Not):
         return negate(_approximate(tree.inner, has_c, NO if otherwise == YES else YES))
     if isinstance(tree, AllOf):

@@ -142,6 +142,10 @@ class Operator:
         """Say whether the end of a text decides, which a cut text has lost."""
         return False
 
+    def implied(self, _constant: Any) -> tuple[str, Any] | None:
+        """Return another operator and constant, true wherever this is, that may have a C form."""
+        return None
+
     def c_form(self, _operand: COperand, _constant: Any) -> CForm | Refusal:
         """Return the C form, for a value that is there, or why it has none."""
         return Refusal(f"`{self.symbol}` has no form in C")

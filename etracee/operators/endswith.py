@@ -47,7 +47,9 @@ class EndsWith(Operator):
         assert isinstance(operand, CText)
         if operand.rough and operand.end is not None and len(constant) >= 4:
             word = int.from_bytes(constant[-4:], "little")
-            return CForm(c("{says}LAST({end}) == {n}", says=says(constant), end=operand.end, n=word))
+            return CForm(
+                c("{says}LAST({end}) == {n}", says=says(constant), end=operand.end, n=word)
+            )
         test = ends_with(operand, constant)
         if test is None:
             return CForm(C("0"))

@@ -46,6 +46,13 @@ class Like(Operator):
         """Return the bytes that must be there: a * needs none."""
         return sum(map(len, constant.split(b"*")))
 
+    def implied(self, constant: Any) -> tuple[str, Any] | None:
+        """Return the pattern without what stands between its stars."""
+        pieces = constant.split(b"*")
+        if not any(pieces[1:-1]) or not (pieces[0] or pieces[-1]):
+            return None
+        return "like", pieces[0] + b"*" + pieces[-1]
+
     def lookup(self, constant: Any) -> Lookup:
         """Look for the pattern itself."""
         return Lookup(patterns=(_translate(constant),))

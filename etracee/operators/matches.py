@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,9 +47,31 @@ class Matches(Operator):
         """Look for what only an end can fulfil, or might."""
         return any(mark in constant for mark in (b"$", b"\\z", b"\\b", b"\\B"))
 
+    def implied(self, constant: Any) -> tuple[str, Any] | None:
+        """Return the plain bytes that a text must begin with, if the pattern begins with them."""
+        prefix = _plain_beginning(constant)
+        return ("startswith", prefix) if prefix else None
+
     def lookup(self, constant: Any) -> Lookup:
         """Look for the pattern itself."""
         return Lookup(patterns=(constant,))
+
+
+_PLAIN = re.compile(rb"\^((?:[A-Za-z0-9/_,:;=@%&~#<>!\"' -]|\\[^A-Za-z0-9])*)(.?)", re.DOTALL)
+
+
+def _plain_beginning(pattern: bytes) -> bytes:
+    """Return the bytes that all texts begin with that a pattern finds; none where it is not sure.
+
+    Alternatives and flags may lift what the beginning asks for; `*`, `?` and `{` the byte before.
+    """
+    found = _PLAIN.match(pattern)
+    if found is None or b"|" in pattern or b"(?" in pattern:
+        return b""
+    pieces = re.findall(rb"\\?.", found[1], re.DOTALL)
+    if found[2] and found[2] in b"*?{":
+        pieces = pieces[:-1]
+    return b"".join(piece[-1:] for piece in pieces)
 
 
 def options() -> re2.Options:

@@ -9,7 +9,7 @@ from etracee.catalog import Field, Flow
 from etracee.catalog.model import FileOf, PartOf
 from etracee.event import EventLayout
 from etracee.expr.cform import Operands, c_form_of
-from etracee.expr.split import widen
+from etracee.expr.split import implied_by, widen
 from etracee.expr.tree import YES, AllOf, Test, Tree, both, either, leaves
 from etracee.operators.base import Refusal
 from etracee.plan.demand import Demand
@@ -33,7 +33,11 @@ def kernel_tests(demands: Iterable[Demand]) -> Iterator[Test]:
     """Yield the comparisons that the kernel might be asked to make."""
     for demand in demands:
         trees = (demand.event.keep, *(match.tree for match in demand.event.matches))
-        yield from (leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test))
+        for test in (leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)):
+            yield test
+            implied = implied_by(test)
+            if implied is not None:
+                yield implied
 
 
 def push_down(

@@ -18,6 +18,8 @@ from etracee.types import Kind
 
 INLINE = 16
 """Constants of a field that are still compared one by one: faster than a look-up, and readable."""
+SHORTEST = 2
+"""Bytes of a text for which a look-up pays: nearly every name begins with `/`."""
 LONGEST_KEY = 256
 """Bytes of a key's data: LPM_DATA_SIZE_MAX, kernel/bpf/lpm_trie.c."""
 MOST_WORDS = 32
@@ -101,7 +103,7 @@ def _prefixes(test: Test, size: int) -> list[Prefix] | None:
     if test.field.kind is Kind.TEXT:
         texts = constant if symbol == "in" else (constant,)
         ends = b"" if symbol == "startswith" else b"\0"
-        if any(len(text + ends) > size for text in texts):
+        if any(len(text + ends) > size for text in texts) or min(map(len, texts)) < SHORTEST:
             return None
         return [_text_prefix(text + ends, size) for text in texts]
     if symbol != "in":

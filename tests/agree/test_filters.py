@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import hostc
-from expressions import Constants, Sample, comparable, expressions, samples
+from expressions import Constants, comparable, expressions, samples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from rule_sets import EVENTS, answer, fields_of
 
-from etracee.catalog import Field, load_catalog
 from etracee.clock import Clock
 from etracee.decoding import Reader, import_decoder
-from etracee.expr.check import check
-from etracee.expr.evaluate import compile_tree
-from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import YES
 
-CATALOG = load_catalog("x86_64")
-EVENTS = sorted(CATALOG.events)
 AT_ONCE = 6
 """Events of one compilation: each run of gcc answers for as many expressions."""
 RECORDS = 6
@@ -28,19 +22,6 @@ NO_SHRINKING = (Phase.explicit, Phase.generate)
 """Each example costs a run of gcc; of what disagrees the shortest is told instead."""
 
 garbage = st.sampled_from([b"\0", b"\xa5", b"ab/", b"\xff", b"a"])
-
-
-def fields_of(event: str) -> Mapping[str, Field]:
-    return {**CATALOG.context, **CATALOG.events[event].fields}
-
-
-def python_answer(text: str, event: str, sample: Sample) -> bool:
-    """Answer the whole expression by the Python form of what was checked."""
-    report = Report(lambda _: None)
-    scope = scope_of([CATALOG.events[event]], CATALOG.context, {})
-    tree = check(text, scope, report)[event]
-    assert not report.problems, (text, report.problems)
-    return compile_tree(tree)(sample.values, sample.cut)
 
 
 def reader_of(built: hostc.Built, directory: Path) -> Reader:
@@ -73,7 +54,7 @@ def test_filter(data: st.DataObject) -> None:
         for _ in range(RECORDS):
             sample = data.draw(samples(event.layout, fields_of(name), known[name]))
             record = hostc.pack(event.layout, sample.packed, sample.cut, data.draw(garbage))
-            wanted = python_answer(texts[name], name, sample)
+            wanted = answer(texts[name], name, sample)
             judged = built.judge(name, record)
             passed = judged is not None
             kept = bool(judged and reader.read(memoryview(judged), [0]))
@@ -110,11 +91,11 @@ def test_rules_bound_what_is_sent_for_them(data: st.DataObject) -> None:
         for _ in range(RECORDS):
             sample = data.draw(samples(layout, fields, known[name]))
             record = hostc.pack(layout, sample.packed, sample.cut, data.draw(garbage))
-            in_bounds = python_answer(bound, name, sample)
+            in_bounds = answer(bound, name, sample)
             firing = [
                 index
                 for index, rule in enumerate(rules)
-                if rule["events"] == [name] and python_answer(str(rule["condition"]), name, sample)
+                if rule["events"] == [name] and answer(str(rule["condition"]), name, sample)
             ]
             judged = built.judge(name, record)
             wanted = in_bounds and (bool(firing) or name == watched)

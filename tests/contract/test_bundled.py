@@ -156,7 +156,7 @@ def test_emitted_text_is_the_same_each_time(kind: str) -> None:
     assert first.digest in getattr(first, kind)
 
 
-_DECODER_NEEDS = {"struct", "typing", "etracee"}
+_DECODER_NEEDS = {"operator", "struct", "typing", "etracee"}
 
 
 def test_decoder_runs_no_code_of_a_profile() -> None:

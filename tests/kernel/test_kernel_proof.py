@@ -20,14 +20,14 @@ from etracee.plan import EventPlan
 from etracee.types import Kind
 from etracee.types.path import Path as FilePath
 
-EVENTS = 60
+EVENTS = 40
 """Of each type, for each program: a program takes long to compile, an event microseconds."""
 NO_SHRINKING = (Phase.explicit, Phase.generate)
 
 pytestmark = pytest.mark.usefixtures("host")
 
 
-@settings(max_examples=8, phases=NO_SHRINKING)
+@settings(max_examples=7, phases=NO_SHRINKING)
 @given(written(), st.data())
 def test_random_rules(rules: Written, data: st.DataObject) -> None:
     check(rules, data)

@@ -58,7 +58,7 @@ struct record_kill {
     )
     assert (
         """\
-static __always_inline int kill_is_wanted_early(struct record_kill *r)
+static __always_inline int kill_is_wanted_early(volatile struct record_kill *r)
 {
     return ((/* 'sh' */ (WORD(r->comm, 0) & 16777215) == 26739)
         && (s64)r->target_pid > 1);
