@@ -79,6 +79,8 @@ class Decider:
             return Clause(test.text, "userspace", because)
         form = c_form_of(test, operands)
         reason = form.reason if isinstance(form, Refusal) else refused[test]
+        if share.asked is not None:
+            reason = f"{reason}; the kernel asks whether `{share.asked.text}`"
         return Clause(test.text, "userspace", reason)
 
 

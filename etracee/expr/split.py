@@ -39,7 +39,8 @@ def implied_by(test: Test) -> Test | None:
     if implied is None:
         return None
     symbol, constant = implied
-    return Test(test.field, all_operators()[symbol], constant, test.text)
+    text = f"{test.field.name} {symbol} {constant.decode('utf-8', 'backslashreplace')}"
+    return Test(test.field, all_operators()[symbol], constant, text)
 
 
 def _approximate(tree: Tree, has_c: Callable[[Test], bool], otherwise: Tree) -> Tree:
@@ -62,11 +63,13 @@ class Share:
     """A comparison of an expression, and what keeps it from the kernel.
 
     `blocker` is the comparison itself where it has no C form, the one beside it that has none where
-    the kernel could not use its answer, and None where the kernel makes it.
+    the kernel could not use its answer, and None where the kernel makes it. `asked` is the
+    comparison that the kernel makes in its place, if any.
     """
 
     test: Test
     blocker: Test | None
+    asked: Test | None = None
 
 
 def shares(tree: Tree, has_c: Callable[[Test], bool]) -> Iterator[Share]:
@@ -78,7 +81,11 @@ def _shares(
     tree: Tree, has_c: Callable[[Test], bool], otherwise: Tree, blocker: Test | None
 ) -> Iterator[Share]:
     if isinstance(tree, Test):
-        yield Share(tree, blocker if has_c(tree) else tree)
+        asked = _approximate(tree, has_c, otherwise)
+        if asked == tree:
+            yield Share(tree, blocker)
+        else:
+            yield Share(tree, tree, asked if isinstance(asked, Test) and not blocker else None)
     elif isinstance(tree, Not):
         yield from _shares(tree.inner, has_c, NO if otherwise == YES else YES, blocker)
     elif isinstance(tree, AllOf | AnyOf):
