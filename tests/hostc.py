@@ -18,6 +18,7 @@ from etracee.decoding import Decoder, Reader
 from etracee.event import CUT, UNREADABLE, EventLayout
 from etracee.fragments import c_ident
 from etracee.plan import EventPlan, Plan, Request, make_plan
+from etracee.plan.grams import Grams
 from etracee.plan.tries import Trie
 from etracee.render import render_program
 from etracee.render.cview import view_program
@@ -97,6 +98,8 @@ def build(directory: Path, plan: Plan) -> Built:
     compile_c(directory, text, offsets, "-shared", "-o", library)
     loaded = ctypes.CDLL(str(library))
     entries = tuple(_fill(loaded, trie) for trie in plan.tries)
+    for grams in plan.grams:
+        _copy_bitmap(loaded, grams)
     by_path = {program.offsets[name]: offset for name, offset in offsets.items()}
     return Built(plan, program.c, program.python, by_path, loaded, entries)
 
@@ -158,6 +161,12 @@ def _fill(library: ctypes.CDLL, trie: Trie) -> object:
     filled.keys = b"".join(trie.encode_key(prefix) for prefix, _ in trie.entries)
     filled.values = b"".join(trie.encode_mask(mask) for _, mask in trie.entries)
     return filled
+
+
+def _copy_bitmap(library: ctypes.CDLL, grams: Grams) -> None:
+    bitmap = grams.encode()
+    place = (ctypes.c_char * len(bitmap)).in_dll(library, f"stub_{c_ident(grams.field)}_grams")
+    place.raw = bitmap
 
 
 _JUDGE = """

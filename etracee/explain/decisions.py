@@ -25,7 +25,10 @@ class Decider:
             for match in event.matches
         }
         tries = {trie.field: trie for trie in plan.tries}
-        self._operands = {event.name: RecordOperands(event.layout, tries) for event in plan.events}
+        grams = {each.field: each for each in plan.grams}
+        self._operands = {
+            event.name: RecordOperands(event.layout, tries, grams) for event in plan.events
+        }
 
     def filter(self, event: EventPlan) -> Decision | None:
         """Return who decides the filters of an event, None where there are none."""
@@ -80,7 +83,7 @@ class Decider:
         form = c_form_of(test, operands)
         reason = form.reason if isinstance(form, Refusal) else refused[test]
         if share.asked is not None:
-            reason = f"{reason}; the kernel asks whether `{share.asked.text}`"
+            reason = f"{reason}; the kernel asks whether `{text_of_tree(share.asked)}`"
         return Clause(test.text, "userspace", reason)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from etracee.explain.model import Map
 from etracee.fragments import C
+from etracee.operators.grams import WORDS
 from etracee.plan import Plan
 from etracee.render.cview import view_program
 from etracee.render.views import ProgramView
@@ -49,6 +50,8 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
         yield _hash("ended", "LRU hash", 4, 1024, key=16)
     if view.kills:
         yield _hash("protected", "hash", 4, 1024)
+    for grams in plan.grams:
+        yield _array(f"{grams.field}_grams", "array", WORDS * 8, 1, 1)
     for trie in plan.tries:
         key, value, entries = 4 + trie.size, 8 * trie.words, max(len(trie.entries), 1)
         memory = len(trie.entries) * (TRIE_NODE + key + value)

@@ -74,6 +74,7 @@ def _joined(tree: AllOf | AnyOf, operands: Operands) -> CForm:
 
 
 def _chain(sign: str, forms: list[CForm]) -> CForm:
+    forms = list({form.expression: form for form in forms}.values())
     functions: dict[C, CFunction] = {f.name: f for form in forms for f in form.functions}
     expression = c("({parts})", parts=join(sign, [form.expression for form in forms], C))
     return CForm(expression, tuple(functions.values()))

@@ -10,6 +10,7 @@ from etracee.expr.tree import (
     YES,
     AllOf,
     AnyOf,
+    Fixed,
     Not,
     Reference,
     Test,
@@ -19,7 +20,9 @@ from etracee.expr.tree import (
     leaves,
     negate,
 )
-from etracee.operators import all_operators
+from etracee.operators import Operator, all_operators
+from etracee.operators.grams import HOLDS, gram_of
+from etracee.types import Kind
 
 
 def widen(tree: Tree, has_c: Callable[[Test], bool]) -> Tree:
@@ -31,24 +34,32 @@ def widen(tree: Tree, has_c: Callable[[Test], bool]) -> Tree:
     return _approximate(tree, has_c, YES)
 
 
-def implied_by(test: Test) -> Test | None:
-    """Return a test that is true wherever `test` is, as a prefix is of a pattern; None without."""
-    if isinstance(test.constant, Reference):
-        return None
+def implied_by(test: Test) -> list[Test]:
+    """Return tests that are true wherever `test` is, as a prefix is of a pattern."""
+    if isinstance(test.constant, Reference) or test.field.kind is not Kind.TEXT:
+        return []
+    found = []
     implied = test.operator.implied(test.constant)
-    if implied is None:
-        return None
-    symbol, constant = implied
-    text = f"{test.field.name} {symbol} {constant.decode('utf-8', 'backslashreplace')}"
-    return Test(test.field, all_operators()[symbol], constant, text)
+    if implied is not None:
+        found.append((all_operators()[implied[0]], implied[1]))
+    gram = gram_of(test.operator.required(test.constant))
+    if gram is not None:
+        found.append((HOLDS, gram))
+    return [_with(test, operator, constant) for operator, constant in found]
+
+
+def _with(test: Test, operator: Operator, constant: bytes) -> Test:
+    text = f"{test.field.name} {operator.symbol} {constant.decode('utf-8', 'backslashreplace')}"
+    return Test(test.field, operator, constant, text)
 
 
 def _approximate(tree: Tree, has_c: Callable[[Test], bool], otherwise: Tree) -> Tree:
     if isinstance(tree, Test):
         if has_c(tree):
             return tree
-        implied = implied_by(tree) if otherwise == YES else None
-        return implied if implied is not None and has_c(implied) else otherwise
+        implied = implied_by(tree) if otherwise == YES else []
+        asked = [test for test in implied if has_c(test)]
+        return both(*asked) if asked else otherwise
     if isinstance(tree, Not):
         return negate(_approximate(tree.inner, has_c, NO if otherwise == YES else YES))
     if isinstance(tree, AllOf):
@@ -63,13 +74,13 @@ class Share:
     """A comparison of an expression, and what keeps it from the kernel.
 
     `blocker` is the comparison itself where it has no C form, the one beside it that has none where
-    the kernel could not use its answer, and None where the kernel makes it. `asked` is the
-    comparison that the kernel makes in its place, if any.
+    the kernel could not use its answer, and None where the kernel makes it. `asked` is
+    what the kernel asks in its place, if anything.
     """
 
     test: Test
     blocker: Test | None
-    asked: Test | None = None
+    asked: Tree | None = None
 
 
 def shares(tree: Tree, has_c: Callable[[Test], bool]) -> Iterator[Share]:
@@ -85,7 +96,7 @@ def _shares(
         if asked == tree:
             yield Share(tree, blocker)
         else:
-            yield Share(tree, tree, asked if isinstance(asked, Test) and not blocker else None)
+            yield Share(tree, tree, asked if not isinstance(asked, Fixed) and not blocker else None)
     elif isinstance(tree, Not):
         yield from _shares(tree.inner, has_c, NO if otherwise == YES else YES, blocker)
     elif isinstance(tree, AllOf | AnyOf):

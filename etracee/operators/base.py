@@ -37,7 +37,8 @@ class CText:
     longer than its buffer, `exists` whether it could be read; None where that cannot be, or is
     always so. `terminated` says that a NUL follows, so that the length need not be looked at.
     `end` points behind the last byte, and at least `before` bytes before it may be read. `rough`
-    says that an answer will do that is true too often.
+    says that an answer will do that is true too often. `holds` says whether anything of all that
+    is searched for was found, where one pass has looked for it.
     """
 
     pointer: C
@@ -49,6 +50,7 @@ class CText:
     end: C | None = None
     before: int = 0
     rough: bool = False
+    holds: C | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,10 @@ class Operator:
     def needs_end(self, _constant: Any) -> bool:
         """Say whether the end of a text decides, which a cut text has lost."""
         return False
+
+    def required(self, _constant: Any) -> bytes:
+        """Return bytes that stand in every text for which the comparison is true."""
+        return b""
 
     def implied(self, _constant: Any) -> tuple[str, Any] | None:
         """Return another operator and constant, true wherever this is, that may have a C form."""

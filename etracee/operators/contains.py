@@ -45,6 +45,10 @@ class Contains(Operator):
         test = py("{text} in {value}", text=py_constant(constant), value=operand.value)
         return open_unless_true(operand, test)
 
+    def required(self, constant: Any) -> bytes:
+        """All of it."""
+        return bytes(constant)
+
     def lookup(self, constant: Any) -> Lookup:
         """Look for the bytes."""
         return Lookup(patterns=(quote_re2(constant),))

@@ -53,6 +53,10 @@ class Like(Operator):
             return None
         return "like", pieces[0] + b"*" + pieces[-1]
 
+    def required(self, constant: Any) -> bytes:
+        """Return the longest piece between wildcards."""
+        return max(bytes(constant).replace(b"?", b"*").split(b"*"), key=len)
+
     def lookup(self, constant: Any) -> Lookup:
         """Look for the pattern itself."""
         return Lookup(patterns=(_translate(constant),))

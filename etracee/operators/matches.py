@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import re2
+
+try:
+    from re import _parser  # type: ignore[attr-defined]
+except ImportError:  # before Python 3.11
+    import sre_parse as _parser
 
 from etracee.fragments import Py, py, py_literal
 from etracee.operators.base import Lookup, Operand, Operator, open_if_cut, open_unless_true
@@ -47,6 +53,10 @@ class Matches(Operator):
         """Look for what only an end can fulfil, or might."""
         return any(mark in constant for mark in (b"$", b"\\z", b"\\b", b"\\B"))
 
+    def required(self, constant: Any) -> bytes:
+        """Return the longest row of plain bytes that nothing makes optional."""
+        return _plain_row(constant)
+
     def implied(self, constant: Any) -> tuple[str, Any] | None:
         """Return the plain bytes that a text must begin with, if the pattern begins with them."""
         prefix = _plain_beginning(constant)
@@ -72,6 +82,31 @@ def _plain_beginning(pattern: bytes) -> bytes:
     if found[2] and found[2] in b"*?{":
         pieces = pieces[:-1]
     return b"".join(piece[-1:] for piece in pieces)
+
+
+def _plain_row(pattern: bytes) -> bytes:
+    """Return the longest row of bytes that stands in every text that the pattern finds.
+
+    The standard library's parser is asked, which takes nearly the same patterns: what it does not
+    take, or takes with flags, has no such row. It is as sure as it needs to be, since whatever it
+    reads as a plain byte is one for RE2.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            parsed = _parser.parse(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return b""
+    if parsed.state.flags & ~re.ASCII:
+        return b""
+    rows, row = [b""], b""
+    for kind, value in parsed:
+        if kind is _parser.LITERAL:
+            row += bytes([value])
+        else:
+            rows.append(row)
+            row = b""
+    return max([*rows, row], key=len)
 
 
 def options() -> re2.Options:

@@ -9,6 +9,7 @@ from etracee.catalog import Catalog, EventType, Field
 from etracee.event import EventLayout
 from etracee.expr.tree import Reference, Test, Tree
 from etracee.fragments import C, c_comment
+from etracee.plan.grams import Grams
 from etracee.plan.tries import Trie
 from etracee.problems import Problem
 from etracee.profile import Options
@@ -183,6 +184,7 @@ class Plan:
     events: tuple[EventPlan, ...]
     rules: tuple[RulePlan, ...]
     tries: tuple[Trie, ...]
+    grams: tuple[Grams, ...]
     hooks: tuple[Hook, ...]
     attach: str
     allow_actions: bool

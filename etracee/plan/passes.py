@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from etracee.catalog import Catalog
 from etracee.plan.attach import choose_hooks
 from etracee.plan.demand import find_demand
+from etracee.plan.grams import build_grams
 from etracee.plan.layout import lay_out
 from etracee.plan.model import Plan, Request, RulePlan
 from etracee.plan.pushdown import kernel_tests, push_down
@@ -28,11 +29,12 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
     resolved = resolve(profile, rules, request, catalog)
     demands = [find_demand(event, profile.options) for event in resolved.events]
     layouts = [lay_out(demand, index) for index, demand in enumerate(demands)]
-    tries = build_tries(kernel_tests(demands))
+    tests = list(kernel_tests(demands))
+    tries, grams = build_tries(tests), build_grams(tests)
     killing = frozenset(_killing_rules(resolved.rules)) if request.allow_actions else frozenset()
     found = find_warnings(profile, rules, resolved, layouts)
     pairs = zip(demands, layouts, strict=True)
-    events = tuple(push_down(*pair, tries, killing) for pair in pairs)
+    events = tuple(push_down(*pair, tries, grams, killing) for pair in pairs)
     return Plan(
         profile=profile.name,
         version=profile.version,
@@ -43,6 +45,7 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
         events=events,
         rules=resolved.rules,
         tries=tuple(tries.values()),
+        grams=tuple(grams.values()),
         hooks=choose_hooks(events, "tracepoint", tree=request.tree),
         attach="tracepoint",
         allow_actions=request.allow_actions,

@@ -12,7 +12,9 @@ from etracee.expr.cform import Operands, c_form_of
 from etracee.expr.split import implied_by, widen
 from etracee.expr.tree import YES, AllOf, Test, Tree, both, either, leaves
 from etracee.operators.base import Refusal
+from etracee.operators.grams import HOLDS
 from etracee.plan.demand import Demand
+from etracee.plan.grams import Grams
 from etracee.plan.model import EventPlan, Match
 from etracee.plan.tries import Trie
 from etracee.plan.values import RecordOperands
@@ -35,20 +37,22 @@ def kernel_tests(demands: Iterable[Demand]) -> Iterator[Test]:
         trees = (demand.event.keep, *(match.tree for match in demand.event.matches))
         for test in (leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)):
             yield test
-            implied = implied_by(test)
-            if implied is not None:
-                yield implied
+            yield from implied_by(test)
 
 
 def push_down(
-    demand: Demand, layout: EventLayout, tries: Mapping[str, Trie], killing: frozenset[int]
+    demand: Demand,
+    layout: EventLayout,
+    tries: Mapping[str, Trie],
+    grams: Mapping[str, Grams],
+    killing: frozenset[int],
 ) -> EventPlan:
     """Return the event's plan: kernel tests, the captures each of them needs, and Python's rest.
 
     `killing` are the rules for which the kernel ends the process, where it can tell exactly.
     """
     event = demand.event
-    limited = _Limited(RecordOperands(layout, tries))
+    limited = _Limited(RecordOperands(layout, tries, grams))
     (keep,), filter_refused = _widen([event.keep], limited.why_not)
     wanted, rules_refused = _rules_wanted(event.matches, limited, delivered=event.delivered)
     ruled = YES if event.delivered else widen(either(*wanted), _is_decisive)
@@ -106,10 +110,19 @@ class _Limited:
         if isinstance(form, Refusal):
             return form.reason
         functions = {function.name for function in form.functions}
+        if functions and self._is_held(test):
+            return f"many texts are searched for in {test.field.name}"
         if len(self._searches | functions) > MOST_SEARCHES:
             return f"the kernel searches the texts of an event for {MOST_SEARCHES} others at most"
         self._searches |= functions
         return None
+
+    def _is_held(self, test: Test) -> bool:
+        """Say whether one pass for all searches stands for the search."""
+        return any(
+            implied.operator is HOLDS and not isinstance(c_form_of(implied, self.operands), Refusal)
+            for implied in implied_by(test)
+        )
 
     def why_not_few(self, test: Test) -> str | None:
         """Return why the comparison is not made in few steps, whatever the value."""

@@ -11,6 +11,7 @@ from etracee.event import EventLayout, Slot
 from etracee.expr.tree import Test
 from etracee.fragments import C, c, c_ident, c_int
 from etracee.operators.base import CAddress, CNumber, COperand, CText, Refusal
+from etracee.plan.grams import Grams
 from etracee.plan.tries import Trie
 from etracee.types import Kind
 
@@ -21,6 +22,7 @@ class RecordOperands:
 
     layout: EventLayout
     tries: Mapping[str, Trie]
+    grams: Mapping[str, Grams]
     rough: bool = False
     """Texts are taken to be there and whole, and their ends are told by the last bytes alone.
 
@@ -37,6 +39,8 @@ class RecordOperands:
         if build is None:
             return Refusal(_WHY_NOT.get(field.kind, f"{field.name} is compared by its parts only"))
         operand = build(self.layout.slot(field.name), self.layout.size)
+        if isinstance(operand, CText) and field.name in self.grams:
+            operand = replace(operand, holds=c("{name}_holds", name=c_ident(field.name)))
         if self.rough and isinstance(operand, CText) and operand.end is not None:
             return replace(operand, exists=None, cut=None, rough=True)
         return operand

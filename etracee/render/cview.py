@@ -11,6 +11,7 @@ from etracee.catalog.model import Argument, FileOf, ReturnValue, Walk
 from etracee.event import Slot
 from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
+from etracee.operators.grams import WORDS
 from etracee.plan import EventPlan, Hook, Plan
 from etracee.plan.attach import RAW_SLOTS, TRACEPOINT_SLOTS
 from etracee.plan.pushdown import KILLED
@@ -57,6 +58,8 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         kills=any(event.kills for event in plan.events),
         functions=tuple(function.body for function in builder.functions.values()),
         tries=tuple(view_map(trie) for trie in plan.tries),
+        grams=tuple(c_ident(each.field) for each in plan.grams),
+        gram_words=WORDS,
     )
 
 
@@ -69,8 +72,7 @@ class _EventBuilder:
     def event(self, event: EventPlan) -> EventView:
         layout = event.layout
         slots = {slot.name: _slot(slot) for slot in layout.slots}
-        tries = {trie.field: trie for trie in self.plan.tries}
-        filters = view_filters(event, tries, self.functions)
+        filters = view_filters(event, self.plan, self.functions)
         unfiltered = [self.step(event, field) for field in event.captures]
         steps = tuple(with_tests(unfiltered, event, filters))
         name = c_ident(event.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from etracee.catalog import Field
@@ -12,7 +12,8 @@ from etracee.expr.cform import c_form_of, c_source
 from etracee.expr.tree import YES, AllOf, AnyOf, Not, Test, Tree, both, either, leaves
 from etracee.fragments import C, c, c_ident, c_int
 from etracee.operators.base import CAddress, CFunction, CNumber, CText, Refusal
-from etracee.plan import EventPlan
+from etracee.operators.grams import HOLDS
+from etracee.plan import EventPlan, Plan
 from etracee.plan.tries import Trie, bias_of
 from etracee.plan.values import RecordOperands, end_of, text_of
 from etracee.render.views import (
@@ -26,11 +27,9 @@ from etracee.render.views import (
 )
 
 
-def view_filters(
-    event: EventPlan, tries: Mapping[str, Trie], functions: dict[C, CFunction]
-) -> FiltersView:
+def view_filters(event: EventPlan, plan: Plan, functions: dict[C, CFunction]) -> FiltersView:
     """Return the event's tests; functions that they call are added to `functions`."""
-    return _Filters(event, tries, functions).view()
+    return _Filters(event, plan, functions).view()
 
 
 def view_map(trie: Trie) -> MapView:
@@ -39,12 +38,12 @@ def view_map(trie: Trie) -> MapView:
 
 
 class _Filters:
-    def __init__(
-        self, event: EventPlan, tries: Mapping[str, Trie], functions: dict[C, CFunction]
-    ) -> None:
-        self.event, self.tries, self.functions = event, tries, functions
+    def __init__(self, event: EventPlan, plan: Plan, functions: dict[C, CFunction]) -> None:
+        self.event, self.functions = event, functions
+        self.tries = {trie.field: trie for trie in plan.tries}
+        grams = {each.field: each for each in plan.grams}
         self.name = c_ident(event.name)
-        self.operands = RecordOperands(event.layout, tries)
+        self.operands = RecordOperands(event.layout, self.tries, grams)
 
     def view(self) -> FiltersView:
         trees = [self.event.early_test, self.event.late_test, *(t for _, t in self.event.bits)]
@@ -60,7 +59,10 @@ class _Filters:
         return FiltersView(
             has_rules=bool(self.event.bits),
             always=c_int(always),
-            finders=tuple(self.finder(field) for field in looked_up),
+            finders=(
+                *(self.finder(field) for field in looked_up),
+                *(self.searcher(test.field) for test in _searched(trees)),
+            ),
             tests=tuple(self.tests()),
             bits=bits,
             gate=self.gate(),
@@ -112,6 +114,7 @@ class _Filters:
             texts=tuple(self.texts(compared)),
             ends=tuple(self.ends(sources)),
             looked_up=_names(test for test in looked_up if not self.is_late(test)),
+            searched=_names(_searched(trees)),
             looked_up_late=_names(test for test in looked_up if self.is_late(test)),
             expression=sources[0] if len(sources) == 1 else C(""),
         )
@@ -166,6 +169,19 @@ class _Filters:
             mask=ones(operand.limit),
         )
 
+    def searcher(self, field: Field) -> FinderView:
+        operand = self.operands.of(field)
+        assert isinstance(operand, CText), "only texts are searched"
+        return FinderView(
+            template="find/grams.c.j2",
+            name=c_ident(field.name),
+            size=operand.limit,
+            texts=tuple(self.texts([field])),
+            exists=operand.exists or C("1"),
+            value=operand.pointer,
+            length=operand.length,
+        )
+
 
 _FINDERS = {
     CText: "find/text.c.j2",
@@ -199,6 +215,11 @@ def bytes_before(event: EventPlan, slot: Slot) -> int:
 def ones(most: int) -> int:
     """Return the smallest number of all ones that is not below `most`."""
     return (1 << most.bit_length()) - 1
+
+
+def _searched(trees: Iterable[Tree]) -> list[Test]:
+    """Return a test for each field that is searched for four bytes of many texts."""
+    return list({test.field: test for test in _tests(trees) if test.operator is HOLDS}.values())
 
 
 def _names(tests: Iterable[Test]) -> tuple[C, ...]:

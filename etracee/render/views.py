@@ -53,6 +53,7 @@ class TestView:
     ends: tuple[TextView, ...]
     looked_up: tuple[C, ...]
     looked_up_late: tuple[C, ...]
+    searched: tuple[C, ...]
     expression: C
 
 
@@ -180,3 +181,5 @@ class ProgramView:
     kills: bool
     functions: tuple[C, ...]
     tries: tuple[MapView, ...]
+    grams: tuple[C, ...]
+    gram_words: int

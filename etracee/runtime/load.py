@@ -54,7 +54,7 @@ def load_and_attach(plan: Plan, directory: Path, running: Running | None) -> Loa
     maps = _find_maps(bpf)
     notes = _share(maps, running.maps) if running else ()
     hooks = [hook for hook in plan.hooks if _is_offered(hook)]
-    _fill_tries(plan, bpf)
+    _fill_maps(plan, bpf)
     _protect(bpf)
     new = [hook for hook in hooks if not running or hook.function not in running.attached]
     stubs = {hook.function: _load(bcc, bpf, hook, hook.stub) for hook in new}
@@ -137,13 +137,16 @@ def _protect(bpf: Any) -> None:
         Map.of(descriptor).update(struct.pack("<I", pid), bytes(4))
 
 
-def _fill_tries(plan: Plan, bpf: Any) -> None:
+def _fill_maps(plan: Plan, bpf: Any) -> None:
     from bcc.libbcc import lib
 
     for trie in plan.tries:
         table = Map.of(lib.bpf_table_fd(bpf.module, f"{c_ident(trie.field)}_trie".encode()))
         for prefix, mask in trie.entries:
             table.update(trie.encode_key(prefix), trie.encode_mask(mask))
+    for grams in plan.grams:
+        table = Map.of(lib.bpf_table_fd(bpf.module, f"{c_ident(grams.field)}_grams".encode()))
+        table.update(bytes(4), grams.encode())
 
 
 def _load(bcc: Any, bpf: Any, hook: Hook, function: str) -> int:

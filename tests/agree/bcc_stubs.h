@@ -11,7 +11,7 @@ struct bpf_raw_tracepoint_args {
 static void stub_call(void *ctx, int slot) {}
 
 #define STUB_MAP(name, key, value)                                                  \
-    static value stub_##name;                                                       \
+    value stub_##name;                                                              \
     static value *stub_lookup_##name(const key *k) { return &stub_##name; }         \
     static int stub_update_##name(const key *k, const value *v) { return 0; }       \
     static int stub_delete_##name(const key *k) { return 0; }                       \

@@ -20,6 +20,7 @@ from etracee.expr.check import check
 from etracee.expr.evaluate import compile_tree
 from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import YES
+from etracee.plan import grams
 
 Records = Sequence[tuple[Mapping[str, Any], tuple[str, ...]]]
 """Values by field, and the names of cut ones."""
@@ -120,8 +121,11 @@ each_text = pytest.mark.parametrize(
 
 
 @each_text
-def test_texts_compared_one_by_one(field: str, records: Records, tmp_path: Path) -> None:
+def test_texts_compared_one_by_one(
+    field: str, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So few in one program that it neither leaves them to Python nor looks them up."""
+    monkeypatch.setattr(grams, "FEWEST", 100)
     comparisons = _texts_of(field)
     for start in range(0, len(comparisons), FEW):
         few = comparisons[start : start + FEW]

@@ -8,8 +8,8 @@ import pytest
 
 from etracee.catalog import load_catalog
 from etracee.expr.check import check
-from etracee.expr.scope import Report, scope_of
 from etracee.expr.evaluate import compile_tree
+from etracee.expr.scope import Report, scope_of
 
 CATALOG = load_catalog("x86_64")
 
