@@ -63,6 +63,17 @@ class Generation:
             del totals[_TREE]
         return totals
 
+    def _read_left_open(self) -> dict[str, int]:
+        """Return, by event, how many the kernel filtered although a text was cut."""
+        counts = Map.of(self.maps["left_open"], per_cpu=True)
+        totals = {}
+        for index, name in enumerate(self.decoder.names):
+            raw = counts.lookup(struct.pack("<I", index)) or b""
+            total = sum(count for (count,) in struct.iter_unpack("<Q", raw))
+            if total:
+                totals[f"{name} filtered by the kernel"] = total
+        return totals
+
     def find_losses(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
         """Yield event, number and blind rules of what was lost since the last time."""
         for name, counts in self.read_counts().items():
@@ -80,6 +91,7 @@ class Generation:
         summary.cut.update(dict(zip(decoder.names, decoder.cut, strict=True)))
         summary.rejected.update(dict(zip(decoder.names, decoder.rejected, strict=True)))
         summary.open_answers.update({name: count for name, count in answers if count})
+        summary.open_answers.update(self._read_left_open())
         return summary
 
     @property

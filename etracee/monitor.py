@@ -96,7 +96,7 @@ class Monitor:
             self._reloader.begin()
             if (end is not None and now >= end) or self._gate.is_done():
                 return
-            wait = _BUSY_TICK if found else _IDLE_TICK
+            wait = 0 if found > _BATCH // 2 else _BUSY_TICK if found else _IDLE_TICK
             self._wait(signals, min(wait, end - now) if end is not None else wait)
 
     def _wait(self, signals: int, seconds: float) -> None:
@@ -137,20 +137,25 @@ class Monitor:
         before = self._ring.consumed
         found = self.generations.reader.read(self._ring.data, self._ring.records(_BATCH))
         items: list[Item] = []
-        current, engine = -1, None
-        for number, (event, is_delivered, fired, generation) in enumerate(found, 1):
+        for event, is_delivered, fired, generation in found:
+            engine = self.generations.engine_of(generation)
+            if self._is_full(len(items)):
+                self._left_over += 1
+                engine.tell_kills(fired)
+                continue
             if is_delivered:
                 items.append(event)
-            if engine is None or generation != current:
-                current, engine = generation, self.generations.engine_of(generation)
             items += engine.alerts(event, fired)
-            if self.limits.count and self.delivered + len(items) >= self.limits.count:
-                items = items[: self.limits.count - self.delivered]
-                self._stopping = True
-                self._left_over = len(found) - number
-                break
+        if self._is_full(len(items)):
+            assert self.limits.count is not None
+            items = items[: self.limits.count - self.delivered]
+            self._stopping = True
         self._deliver(items)
         return self._ring.consumed - before
+
+    def _is_full(self, more: int) -> bool:
+        """Say whether no more than `more` are to be delivered."""
+        return self.limits.count is not None and self.delivered + more >= self.limits.count
 
     def _deliver(self, items: Sequence[Item]) -> None:
         if items:
@@ -164,8 +169,7 @@ class Monitor:
         self.generations.slots.detach()
 
     def _drain(self) -> None:
-        full = self.limits.count and self.delivered >= self.limits.count
-        while not full and self._tick():
+        while self._tick():
             pass
         self._report_losses()
 

@@ -27,6 +27,18 @@ def started_at(pid: int, start: int) -> bool:
     return found is not None and int(found[19]) == start // _TICK
 
 
+def sees_whole_host() -> bool:
+    """Say whether numbers of processes mean here what they mean to the kernel.
+
+    In a PID namespace of its own a process knows itself and others by other numbers; the first
+    namespace has a fixed number: PROC_PID_INIT_INO, include/linux/proc_ns.h.
+    """
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC
+    except OSError:
+        return True
+
+
 def _stat(pid: int) -> list[str] | None:
     """Return the fields of /proc/PID/stat from the third on, None if there is no such process."""
     try:

@@ -50,7 +50,7 @@ class Reloader:
         try:
             loaded, module = self._compiler.finish()
             self._generations.switch(loaded, module)
-        except (CompilerFailedError, OSError) as error:
+        except Exception as error:  # whatever is wrong with the new one, the old one runs on
             _tell_failure(error)
         else:
             _tell_success(loaded, self._generations)
@@ -68,7 +68,10 @@ class Reloader:
 
 def _tell_failure(error: Exception) -> None:
     """Say that nothing has changed; what the compiler found wrong it has said itself."""
-    reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
+    is_said = isinstance(error, CompilerFailedError)
+    reason = (
+        f" ({error.strerror})" if isinstance(error, OSError) else "" if is_said else f" ({error})"
+    )
     tell(f"etracee: reload failed{reason}, the rules of before stay")
 
 

@@ -28,7 +28,7 @@ def describe(summary: Summary, process: Command | None) -> str:
         f"left open by cut values, {who}: {count}" for who, count in summary.open_answers.items()
     )
     if summary.left_over:
-        lines.append(f"not delivered, since --count was reached: {summary.left_over} or more")
+        lines.append(f"not delivered, since --count was reached: {summary.left_over}")
     if summary.misses:
         lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
     if summary.strays:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from etracee.engine.actions import Killer
+from etracee.engine.actions import BY_KERNEL, Killer
 from etracee.engine.windows import (
     Correlation,
     Firing,
@@ -62,6 +62,7 @@ class Engine:
         """
         self.rules = tuple(_rule(entry) for entry in rules)
         self.fired: Counter[str] = Counter()
+        self._levels: set[str] = set()
         self._shown = shown
         self._killer = killer
         self._memories = [_memory(rule) for rule in self.rules]
@@ -87,6 +88,12 @@ class Engine:
             firing = memory.feed(_time(event), event, _type(event), found)
             yield from self._alert(index, event, max(found, key=_step)[1], firing)
 
+    def tell_kills(self, hits: Iterable[Hit]) -> None:
+        """Say what the kernel has done for rules of which no alert is given any more."""
+        for index, _, values in hits:
+            if self._killer is not None and values.get(BY_KERNEL):
+                self._killer.kill(self.rules[index].id, values)
+
     def _alert(
         self, index: int, event: Event, values: Values, firing: Firing | None
     ) -> Iterator[Alert]:
@@ -94,6 +101,7 @@ class Engine:
         if firing is None or (limit and not limit.allows(_time(event), values)):
             return
         self.fired[rule.id] += 1
+        self._levels.add(rule.level)
         yield Alert(
             timestamp=getattr(event, "timestamp"),  # noqa: B009 - every generated class has it
             human_time=getattr(event, "human_time"),  # noqa: B009
@@ -144,6 +152,7 @@ class Engine:
     def take_over(self, old: Engine) -> None:
         """Go on where `old` stands: counts, and the windows of rules that wait for the same."""
         self.fired = old.fired
+        self._levels |= old._levels
         self._gone += old.evicted
         self._held_back += old.suppressed
         known = {rule.id: index for index, rule in enumerate(old.rules)}
@@ -181,9 +190,9 @@ class Engine:
         return self._held_back + held
 
     def has_reached(self, level: str) -> bool:
-        """Say whether a rule of `level` or above has fired."""
+        """Say whether an alert of `level` or above was given."""
         least = LEVELS.index(level)
-        return any(self.fired[rule.id] and LEVELS.index(rule.level) >= least for rule in self.rules)
+        return any(LEVELS.index(given) >= least for given in self._levels)
 
 
 def _rule(entry: Mapping[str, Any]) -> Rule:

@@ -15,6 +15,8 @@ from etracee.event import Event
 
 MOST_INSTANCES = 10_000
 """Keys of a threshold, or sequences under way, of one rule."""
+MOST_AT_PLACE = 500
+"""Sequences of one key that wait for the same event: each of them is tried when it comes."""
 MOST_TIMES = 1_000_000
 """Times that a threshold keeps, over all its keys."""
 MOST_EVENTS = 20
@@ -145,12 +147,9 @@ class _Instance:
     start: int
     events: list[Event]
     steps: dict[str, tuple[Event, Values]]
+    values: dict[str, Values]
     at: int = 0
     place: Hashable = None
-
-    @property
-    def values(self) -> dict[str, Values]:
-        return {name: values for name, (_, values) in self.steps.items()}
 
 
 class Correlation:
@@ -191,7 +190,7 @@ class Correlation:
 
     def _start(self, time: int, event: Event, values: Values) -> None:
         self._serial += 1
-        instance = _Instance(self.window.key(values), time, [], {})
+        instance = _Instance(self.window.key(values), time, [], {}, {})
         self._instances[self._serial] = instance
         self._move(self._serial, instance, event, values)
 
@@ -201,6 +200,7 @@ class Correlation:
         instance.events.append(event)
         if step.name:
             instance.steps[step.name] = (event, values)
+            instance.values[step.name] = values
         instance.at += 1
         known = instance.values
         wanted = (
@@ -208,7 +208,11 @@ class Correlation:
             for _, other, field in self._joins(instance.at)
         )
         instance.place = (instance.key, *wanted)
-        self._waiting[instance.at].setdefault(instance.place, {})[serial] = instance
+        at_place = self._waiting[instance.at].setdefault(instance.place, {})
+        at_place[serial] = instance
+        if len(at_place) > MOST_AT_PLACE:
+            self._forget(next(iter(at_place)))
+            self.evicted += 1
 
     def _joins(self, number: int) -> tuple[tuple[str, str, str], ...]:
         return self.steps[number].joins
@@ -224,7 +228,7 @@ class Correlation:
         for serial, instance in tuple(self._waiting[number].get(place, {}).items()):
             if time - instance.start > self.window.within:
                 self._forget(serial)
-            elif follows is None or follows(values, instance.values):
+            elif time >= instance.start and (follows is None or follows(values, instance.values)):
                 if number < len(self.steps) - 1:
                     self._leave(serial, instance)
                     self._move(serial, instance, event, values)

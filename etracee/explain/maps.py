@@ -38,6 +38,7 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     else:
         yield _array("config", "array", 12, 1, 1)
     yield _array("counts", "per-CPU array", 32, view.counters, cpus)
+    yield _array("left_open", "per-CPU array", 8, view.counters, cpus)
     yield _array("scratch", "per-CPU array", scratch, 1, cpus)
     if view.exec_events:
         yield _hash("pending", "LRU hash", scratch, 512)

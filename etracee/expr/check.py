@@ -151,6 +151,10 @@ class _Checker:
         tree = self.test(written, named)
         if not isinstance(tree, Test):
             return NO
+        if isinstance(tree.constant, Reference):
+            return self.fail(
+                written.at, "type is compared with names, not with another step's field"
+            )
         self.fitted.add(written.at)
         self.warn_of_unknown_events(written)
         return YES if compile_tree(tree)({"type": event.encode()}, ()) else NO

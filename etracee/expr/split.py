@@ -34,6 +34,12 @@ def widen(tree: Tree, has_c: Callable[[Test], bool]) -> Tree:
     return _approximate(tree, has_c, YES)
 
 
+def may_stay_open(test: Test) -> bool:
+    """Say whether a cut value can leave the answer open, which then counts as no."""
+    is_text = test.field.type.storage.variable and not isinstance(test.constant, Reference)
+    return is_text and test.operator.may_stay_open(test.constant)
+
+
 def implied_by(test: Test) -> list[Test]:
     """Return tests that are true wherever `test` is, as a prefix is of a pattern."""
     if isinstance(test.constant, Reference) or test.field.kind is not Kind.TEXT:

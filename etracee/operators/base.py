@@ -144,6 +144,10 @@ class Operator:
         """Say whether the end of a text decides, which a cut text has lost."""
         return False
 
+    def may_stay_open(self, constant: Any) -> bool:
+        """Say whether a value that was cut can leave the answer open."""
+        return self.needs_end(constant)
+
     def required(self, _constant: Any) -> bytes:
         """Return bytes that stand in every text for which the comparison is true."""
         return b""

@@ -49,6 +49,10 @@ class Contains(Operator):
         """All of it."""
         return bytes(constant)
 
+    def may_stay_open(self, _constant: Any) -> bool:
+        """What is not found may stand behind the cut."""
+        return True
+
     def lookup(self, constant: Any) -> Lookup:
         """Look for the bytes."""
         return Lookup(patterns=(quote_re2(constant),))

@@ -62,6 +62,10 @@ class Matches(Operator):
         prefix = _plain_beginning(constant)
         return ("startswith", prefix) if prefix else None
 
+    def may_stay_open(self, _constant: Any) -> bool:
+        """What is not found may stand behind the cut."""
+        return True
+
     def lookup(self, constant: Any) -> Lookup:
         """Look for the pattern itself."""
         return Lookup(patterns=(constant,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from etracee.catalog import Field, Flow
 from etracee.catalog.model import FileOf, PartOf
@@ -25,6 +26,12 @@ MOST_SEARCHES = 8
 """Texts that are searched through for different bytes, of one event; more are left to Python.
 
 Each is a loop, of which the verifier follows every round.
+"""
+
+MOST_WORDS = 1500
+"""Words of eight bytes that an event is compared with, one by one; more are left to Python.
+
+A program cannot jump over more than 32,767 instructions, and clang takes its time for each.
 """
 
 WhyNot = Callable[[Test], str | None]
@@ -60,6 +67,8 @@ def push_down(
     late_test = _without_cheap(keep)
     matches, bits = _give_bits(event.matches, wanted)
     tests = [tree for _, tree in bits]
+    # A filter that Python has to finish might still spare the process.
+    may_kill = keep == event.keep and event.type.flow is not Flow.EXIT
     ordered, ends = _in_order_of(demand, ([early_test], [late_test], tests))
     return EventPlan(
         type=event.type,
@@ -71,7 +80,7 @@ def push_down(
         late_test=late_test,
         ruled=ends[2],
         bits=bits,
-        kills=_kills(matches, killing) if event.type.flow is not Flow.EXIT else 0,
+        kills=_kills(matches, killing) if may_kill else 0,
         keep=YES if keep == event.keep else event.keep,
         shown=event.shown,
         matches=matches,
@@ -103,12 +112,15 @@ class _Limited:
 
     def __post_init__(self) -> None:
         self._searches: set[object] = set()
+        self._compared: dict[Test, int] = {}
 
     def why_not(self, test: Test) -> str | None:
         """Return why the comparison is not made in the kernel."""
         form = c_form_of(test, self.operands)
         if isinstance(form, Refusal):
             return form.reason
+        if not self._has_room(test):
+            return f"an event is compared with {MOST_WORDS} words at most"
         functions = {function.name for function in form.functions}
         if functions and self._is_held(test):
             return f"many texts are searched for in {test.field.name}"
@@ -116,6 +128,15 @@ class _Limited:
             return f"the kernel searches the texts of an event for {MOST_SEARCHES} others at most"
         self._searches |= functions
         return None
+
+    def _has_room(self, test: Test) -> bool:
+        """Say whether the comparison is looked up, or among the first that are made one by one."""
+        if self.operands.bit(test) is None and test not in self._compared:
+            words = _words_of(test.constant)
+            if sum(self._compared.values()) + words > MOST_WORDS:
+                return False
+            self._compared[test] = words
+        return True
 
     def _is_held(self, test: Test) -> bool:
         """Say whether one pass for all searches stands for the search."""
@@ -129,6 +150,8 @@ class _Limited:
         form = c_form_of(test, self.operands)
         if isinstance(form, Refusal):
             return form.reason
+        if not self._has_room(test):
+            return f"an event is compared with {MOST_WORDS} words at most"
         return "the event is sent anyway, and not searched before" if form.functions else None
 
 
@@ -174,6 +197,13 @@ def _kills(matches: tuple[Match, ...], killing: frozenset[int]) -> int:
         for match in matches
         if match.rule in killing and match.is_exact and match.bit is not None
     )
+
+
+def _words_of(constant: Any) -> int:
+    """Return how many words the comparison with a constant takes, about."""
+    if isinstance(constant, bytes):
+        return len(constant) // 8 + 1
+    return sum(map(_words_of, constant)) if isinstance(constant, tuple) else 1
 
 
 def _without_cheap(tree: Tree) -> Tree:

@@ -15,6 +15,7 @@ from etracee.operators.grams import WORDS
 from etracee.plan import EventPlan, Hook, Plan
 from etracee.plan.attach import RAW_SLOTS, TRACEPOINT_SLOTS
 from etracee.plan.pushdown import KILLED
+from etracee.plan.tries import LONGEST_KEY
 from etracee.problems import Problem, ProblemsError
 from etracee.render.filters import bytes_before, ones, view_filters, view_map, with_tests
 from etracee.render.views import (
@@ -238,12 +239,13 @@ def _scratch_bytes(event: EventPlan) -> int:
 
     To the verifier, masks are the bounds: a string may begin as late as the mask of what is before
     it allows. A vector's string is written at most two masks behind its begin, and an end of a text
-    is compared, word by word, at most a mask and the text itself behind it.
+    is compared, word by word, at most a mask and the text itself behind it. The key of a trie lies
+    where the text does.
     """
     reach = event.layout.size + ones(event.layout.limit) + 1
     for slot in event.layout.variable:
         begin = event.layout.size + ones(bytes_before(event, slot))
-        reach = max(reach, begin + 2 * ones(slot.limit) + 64)
+        reach = max(reach, begin + max(2 * ones(slot.limit), LONGEST_KEY) + 64)
     return -(-reach // 8) * 8
 
 

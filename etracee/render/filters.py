@@ -9,8 +9,9 @@ from etracee.catalog import Field
 from etracee.catalog.model import PartOf
 from etracee.event import Slot
 from etracee.expr.cform import c_form_of, c_source
+from etracee.expr.split import may_stay_open
 from etracee.expr.tree import YES, AllOf, AnyOf, Not, Test, Tree, both, either, leaves
-from etracee.fragments import C, c, c_ident, c_int
+from etracee.fragments import C, c, c_ident, c_int, join
 from etracee.operators.base import CAddress, CFunction, CNumber, CText, Refusal
 from etracee.operators.grams import HOLDS
 from etracee.plan import EventPlan, Plan
@@ -57,6 +58,7 @@ class _Filters:
             if tree != YES
         )
         return FiltersView(
+            cut=self.cut(),
             has_rules=bool(self.event.bits),
             always=c_int(always),
             finders=(
@@ -68,6 +70,14 @@ class _Filters:
             gate=self.gate(),
             rules=self.test("rules", [tree for _, tree in self.event.bits]),
         )
+
+    def cut(self) -> C:
+        """Return whether a text was cut of which the end might have changed an answer."""
+        trees = [self.event.filters, *(match.tree for match in self.event.matches)]
+        named = {test.field.name for test in _tests(trees) if may_stay_open(test)}
+        slots = [slot for slot in self.event.layout.variable if slot.name in named]
+        cuts = [c("(r->{name} & CUT)", name=c_ident(slot.name)) for slot in slots]
+        return join(" || ", cuts, C)
 
     def gate(self) -> C:
         """Return a cheap test that is true wherever a bit may be set."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from etracee.engine.actions import BY_KERNEL
+from etracee.expr import split
 from etracee.expr.evaluate import PythonForm
 from etracee.expr.guard import Guard, guard_of
 from etracee.expr.tree import YES, Reference, Test, Tree, leaves
@@ -36,6 +37,7 @@ class MatchersView:
     """
 
     arguments: Py
+    marks_or_cut: Py
     marks: int
     marked: tuple[tuple[Py, Py], ...]
     in_row: tuple[tuple[Py, Py], ...]
@@ -68,6 +70,11 @@ def view_matchers(event: EventPlan, form: PythonForm) -> MatchersView:
     always = tuple(number for number, guard in enumerate(guards) if guard is None)
     return MatchersView(
         arguments=_arguments(event),
+        marks_or_cut=Py(
+            " or cut"
+            if any(split.may_stay_open(t) for _, _, m in marked for t in _tests(m.tree))
+            else ""
+        ),
         marks=sum(1 << match.bit for _, _, match in marked if match.bit is not None),
         marked=tuple((test, hit) for test, hit, _ in marked),
         in_row=tuple((test, hit) for test, hit, _ in in_row),
@@ -95,9 +102,12 @@ def _guarded(match: Match, form: PythonForm) -> Py:
     if match.bit is None:
         return form.source(match.tree, py("left_open({n})", n=match.rule))
     answer = py("bits & {mask}", mask=1 << match.bit)
-    if match.is_exact:
+    may_stay_open = any(map(split.may_stay_open, _tests(match.tree)))
+    if match.is_exact and not may_stay_open:
         return answer
     test = form.source(match.tree, py("left_open({n})", n=match.rule))
+    if may_stay_open:  # asked again for the sake of the count: the kernel says no
+        answer = py("({answer} or cut)", answer=answer)
     return py("{answer} and {test}", answer=answer, test=test)
 
 

@@ -91,6 +91,7 @@ class FiltersView:
 
     finders: tuple[FinderView, ...]
     tests: tuple[TestView, ...]
+    cut: C
     has_rules: bool
     always: C
     bits: tuple[BitView, ...]

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import ModuleType
 
 from etracee.decoding import import_decoder
-from etracee.problems import ExitCode, ProblemsError, tell
+from etracee.problems import ExitCode, ProblemsError, host_lacks, tell
+from etracee.processes import sees_whole_host
 from etracee.runtime.handover import Loaded, Running, receive, send
 
 _DECODER = "decoder.py"
@@ -122,6 +123,16 @@ def _run_child(
         os._exit(code)
 
 
+def _check_namespace(order: Order) -> list[str]:
+    """Return what there is to say of a PID namespace; ProblemsError where it is too dangerous."""
+    if sees_whole_host():
+        return []
+    if order.allow_actions:
+        what = "--allow-actions: this PID namespace numbers processes otherwise than the kernel"
+        raise host_lacks(what, "run etracee in the host's, as with `docker run --pid=host`")
+    return ["warning: in a PID namespace of its own, etracee may report what it does itself"]
+
+
 def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     from etracee.kernel.btf import Btf
     from etracee.kernel.offsets import render_offsets
@@ -131,6 +142,7 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     from etracee.runtime.load import OFFSETS, PROGRAM, import_bcc, load_and_attach
     from etracee.source_set import load_source_set
 
+    notes = _check_namespace(order)
     source = load_source_set(order.profile, order.rules)
     request = Request(
         order.filters, order.events, order.tree, order.alerts_only, order.allow_actions
@@ -146,7 +158,7 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
         offsets = render_offsets(btf, program.offsets)
     for name, text in ((PROGRAM, program.c), (OFFSETS, offsets), (_DECODER, program.python)):
         (directory / name).write_text(text)
-    notes = [f"warning: {warning}" for warning in plan.warnings]
+    notes += (f"warning: {warning}" for warning in plan.warnings)
     if found.why:
         notes.append(f"note: raw tracepoints are used: {found.why}")
     if running and wanted not in ("auto", running.attach):

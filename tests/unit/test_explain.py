@@ -330,7 +330,7 @@ def test_bytes_are_those_of_the_plan(tmp_path: Path) -> None:
 GOLDEN = """\
 profile test
 attached by tracepoint: as was asked for
-1 event, 1 rule, 1 program, 6 maps of about 8 MiB, 8 MiB of them the ring buffer
+1 event, 1 rule, 1 program, 7 maps of about 8 MiB, 8 MiB of them the ring buffer
 
 event connect: 56 bytes, at most 184
   kernel 1. not etracee itself
@@ -359,6 +359,7 @@ maps
   raw_tracepoints  program array  16 entries of 4 + 4 bytes    about 128 bytes
   config           array          1 entry of 4 + 12 bytes      about 16 bytes
   counts           per-CPU array  2 entries of 4 + 32 bytes    about 128 bytes
+  left_open        per-CPU array  2 entries of 4 + 8 bytes     about 32 bytes
   scratch          per-CPU array  1 entry of 4 + 632 bytes     about 1.2 KiB
   events           ring buffer                                 8 MiB
 
