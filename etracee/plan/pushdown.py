@@ -12,7 +12,7 @@ from etracee.event import EventLayout
 from etracee.expr.cform import Operands, c_form_of
 from etracee.expr.split import implied_by, widen
 from etracee.expr.tree import YES, AllOf, Test, Tree, both, either, leaves
-from etracee.operators.base import Refusal
+from etracee.operators.base import CText, Refusal
 from etracee.operators.grams import HOLDS
 from etracee.plan.demand import Demand
 from etracee.plan.grams import Grams
@@ -22,12 +22,11 @@ from etracee.plan.values import RecordOperands
 
 OTHERS, KILLED = 63, 62
 """The bits of all rules that have none of their own, and of an event whose process is ended."""
-MOST_SEARCHES = 8
-"""Texts that are searched through for different bytes, of one event; more are left to Python.
+MOST_SEARCHED = 2048
+"""Bytes of an event that are searched through, for all searches; more is left to Python.
 
-Each is a loop, of which the verifier follows every round.
+The verifier follows the rest of the program from each byte at which a search can end.
 """
-
 MOST_WORDS = 1500
 """Words of eight bytes that an event is compared with, one by one; more are left to Python.
 
@@ -111,7 +110,7 @@ class _Limited:
     operands: Operands
 
     def __post_init__(self) -> None:
-        self._searches: set[object] = set()
+        self._searches: dict[object, int] = {}
         self._compared: dict[Test, int] = {}
 
     def why_not(self, test: Test) -> str | None:
@@ -121,12 +120,15 @@ class _Limited:
             return form.reason
         if not self._has_room(test):
             return f"an event is compared with {MOST_WORDS} words at most"
-        functions = {function.name for function in form.functions}
+        functions: set[object] = {function.name for function in form.functions}
         if functions and self._is_held(test):
             return f"many texts are searched for in {test.field.name}"
-        if len(self._searches | functions) > MOST_SEARCHES:
-            return f"the kernel searches the texts of an event for {MOST_SEARCHES} others at most"
-        self._searches |= functions
+        if not functions:
+            return None
+        searches = {**self._searches, **dict.fromkeys(functions, self._length_of(test))}
+        if sum(searches.values()) > MOST_SEARCHED:
+            return f"the kernel searches {MOST_SEARCHED} bytes of an event at most"
+        self._searches = searches
         return None
 
     def _has_room(self, test: Test) -> bool:
@@ -137,6 +139,11 @@ class _Limited:
                 return False
             self._compared[test] = words
         return True
+
+    def _length_of(self, test: Test) -> int:
+        operand = self.operands.of(test.field)
+        assert isinstance(operand, CText), "only texts are searched"
+        return operand.limit
 
     def _is_held(self, test: Test) -> bool:
         """Say whether one pass for all searches stands for the search."""

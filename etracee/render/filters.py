@@ -27,6 +27,9 @@ from etracee.render.views import (
     TextView,
 )
 
+LONGEST_PASS = 256
+"""Bytes of a text that are searched through; the verifier follows the program from each of them."""
+
 
 def view_filters(event: EventPlan, plan: Plan, functions: dict[C, CFunction]) -> FiltersView:
     """Return the event's tests; functions that they call are added to `functions`."""
@@ -185,7 +188,7 @@ class _Filters:
         return FinderView(
             template="find/grams.c.j2",
             name=c_ident(field.name),
-            size=operand.limit,
+            size=min(operand.limit, LONGEST_PASS),
             texts=tuple(self.texts([field])),
             exists=operand.exists or C("1"),
             value=operand.pointer,

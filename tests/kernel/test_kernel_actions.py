@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,27 @@ os.kill(heir, 9)
     assert who == b"same", "the kernel gave the number away, the test has shown nothing"
     assert ended == b"0"
     assert outcomes(run) == [{"kill": "not killed: it has ended, and the number is another's"}]
+
+
+def test_nobody_whom_a_filter_spares(etracee: Etracee, work: Path) -> None:
+    """Python has to finish the filter, so the kernel must not act before."""
+    name = work / "forbidden"
+    name.touch()
+    rule = write_rule(work, f"filename = {name}")
+    profile = {**QUIET, "filter": "not filename matches 'forbidd[e]n$'", "events": {"openat": {}}}
+    text = f"libc.openat(-100, {bytes(name)!r}, 0)\nprint('alive')"
+    options = ["--rules", str(rule), "--allow-actions"]
+    run = etracee.run(profile, *script(work, text), options=options)
+    assert run.stdout.split() == [b"alive"]
+    assert outcomes(run) == []
+
+
+def test_refused_where_numbers_mean_others(etracee: Etracee, work: Path) -> None:
+    """In a PID namespace of its own etracee cannot tell whom the kernel means."""
+    name = work / "forbidden"
+    rule = write_rule(work, f"filename = {name}")
+    words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-m", "etracee", "run"]
+    words += ["-p", etracee.write_profile(QUIET), "--rules", str(rule), "--allow-actions"]
+    done = subprocess.run([*words, "--", "true"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "--allow-actions: this PID namespace numbers processes otherwise" in done.stderr

@@ -162,3 +162,48 @@ libc.openat(-100, {bytes(work / "secret")!r}, 0)
     assert run.summary["openat"].sent == 1
     assert run.summary["openat"].filtered >= 500
     assert "execve" not in run.summary, "no rule looks at it, so it has no hook"
+
+
+@pytest.mark.parametrize("options", [[], ["--alerts-only"]])
+@pytest.mark.parametrize("test", ["endswith .zz", "contains /zz", "matches '/y[.]zz$'"])
+def test_what_a_cut_leaves_open_is_counted(
+    etracee: Etracee, work: Path, test: str, options: list[str]
+) -> None:
+    """The rule does not fire on what it cannot see, and the summary says so."""
+    rule = {"id": "ends", "title": "Ends", "events": ["openat"], "condition": f"filename {test}"}
+    profile = {"events": {"openat": {}}, "options": {"max_string": 16}}
+    text = """
+open("/proc/self/comm", "w").write("cut-names")
+for turn in range(7): libc.openat(-100, b"/nowhere" + b"/x" * 20 + b"/zz/y.zz", 0)
+"""
+    options = [*write_rules(work, rule), *options, "--comm", "cut-names"]
+    run = etracee.run(profile, *script(work, text), options=options)
+    assert alerts(run) == []
+    assert "left open by cut values" in run.stderr
+    assert run.stderr.count("left open by cut values") == 1
+    assert ": 7\n" in run.stderr[run.stderr.index("left open by cut values") :]
+
+
+@pytest.mark.parametrize("limit", [16, 64, 4096])
+def test_more_texts_than_are_compared_one_by_one(etracee: Etracee, work: Path, limit: int) -> None:
+    """However short or long what is captured, the program is one that the kernel takes."""
+    rules = [
+        {
+            "id": f"{kind}-{n}",
+            "title": "Opened",
+            "events": ["openat"],
+            "condition": f"filename {form.format(n=n)}",
+        }
+        for kind, form in (
+            ("is", "= /n{n}"),
+            ("begins", "startswith /p{n}/"),
+            ("ends", "endswith .e{n}"),
+            ("like", "like /*x{n}y*z"),
+        )
+        for n in range(200)
+    ]
+    profile = {"events": {"openat": {}}, "options": {"max_string": limit}}
+    text = 'for name in (b"/n150", b"/p7/x", b"/q.e99", b"/ax33yaz"): libc.openat(-100, name, 0)'
+    options = [*write_rules(work, *rules), "--alerts-only"]
+    run = etracee.run(profile, *script(work, text), options=options)
+    assert {alert["rule"] for alert in alerts(run)} == {"is-150", "begins-7", "ends-99", "like-33"}

@@ -255,9 +255,7 @@ def test_searches_are_bounded(tmp_path: Path) -> None:
     said = reasons(
         only_decision(explained(tmp_path, {"events": EXEC}, rule(condition), request=request))
     )
-    assert said["filename contains a8"] == (
-        "the kernel searches the texts of an event for 8 others at most"
-    )
+    assert said["filename contains a8"] == "the kernel searches 2048 bytes of an event at most"
 
 
 def test_earlier_step_is_a_reason(tmp_path: Path) -> None:
