@@ -121,10 +121,10 @@ class _Limited:
         if not self._has_room(test):
             return f"an event is compared with {MOST_WORDS} words at most"
         functions: set[object] = {function.name for function in form.functions}
-        if functions and self._is_held(test):
-            return f"many texts are searched for in {test.field.name}"
         if not functions:
             return None
+        if self._is_held(test):
+            return f"many texts are searched for in {test.field.name}"
         searches = {**self._searches, **dict.fromkeys(functions, self._length_of(test))}
         if sum(searches.values()) > MOST_SEARCHED:
             return f"the kernel searches {MOST_SEARCHED} bytes of an event at most"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from etracee.catalog import Catalog, EventType, Field
-from etracee.expr.tree import NO, YES, Tree, both
+from etracee.expr.tree import NO, YES, Test, Tree, both, leaves
 from etracee.plan.findings import Findings, Names
 from etracee.plan.model import Match, Request, RulePlan
 from etracee.plan.resolve_rules import RuleResolver, matches_of
@@ -74,13 +74,7 @@ class _Resolver:
             found = dict.fromkeys(self.findings.problems)
             raise ProblemsError(sorted(found, key=_order))
         events = tuple(
-            ResolvedEvent(
-                type=event,
-                shown=self.shown(event, context),
-                keep=keep[event.name],
-                matches=self.matches(event, rules),
-                delivered=event.name in watched and not self.request.alerts_only,
-            )
+            self.event(event, event.name in watched, context, keep[event.name], rules)
             for event in types
             if event.name in ruled or not self.request.alerts_only
         )
@@ -147,6 +141,24 @@ class _Resolver:
                 narrow = self.names.scope([self.catalog.events[name]])
                 trees[name].append(self.findings.check(own, narrow)[name])
         return {name: both(*parts) for name, parts in trees.items()}
+
+    def event(
+        self,
+        event: EventType,
+        is_watched: bool,
+        context: tuple[Field, ...],
+        keep: Tree,
+        rules: tuple[RulePlan, ...],
+    ) -> ResolvedEvent:
+        """Return the event; one that only alerts show has what its rules read, too."""
+        matches = self.matches(event, rules)
+        is_delivered = is_watched and not self.request.alerts_only
+        shown = self.shown(event, context)
+        if not is_delivered:
+            tests = (leaf for match in matches for leaf in leaves(match.tree))
+            read = (test.field for test in tests if isinstance(test, Test))
+            shown = tuple(dict.fromkeys((*shown, *read, *(f for m in matches for f in m.reads))))
+        return ResolvedEvent(event, shown, keep, matches, is_delivered)
 
     def shown(self, event: EventType, context: tuple[Field, ...]) -> tuple[Field, ...]:
         """Return context, then what is always there, then the event's own fields."""

@@ -62,12 +62,22 @@ def _collect(
     if len(files) + len(above) >= MOST_FILES:
         raise wrong(where, f"more than {MOST_FILES} profiles extend each other")
     document = read_document(_as_typed(path))
+    if _is_rule_file(document):
+        hint = "give it to `etracee test`, or behind --rules"
+        raise wrong(document.place(()), "this is a file of rules, not a profile", hint)
     written = validate(document, WrittenProfile)
     for index, base in enumerate(written.extends):
         place = document.place(("extends", index))
         found = find_file("profiles", base, relative_to=path.parent, where=place)
         _collect(found, (*above, path), files, place)
     files.append(_File(path, document, written))
+
+
+def _is_rule_file(document: Document) -> bool:
+    """Say whether the file has rules themselves, where a profile would name files of rules."""
+    data = document.data
+    rules = data.get("rules") if isinstance(data, dict) else None
+    return isinstance(rules, list) and any(isinstance(rule, dict) for rule in rules)
 
 
 def _as_typed(path: Path) -> Path:

@@ -119,7 +119,7 @@ for _ in range(5):
 fd = os.open("new", os.O_CREAT | os.O_WRONLY, 0o700)
 os.write(fd, b"#!/bin/sh\\nexit 0\\n")
 os.close(fd)
-in_child(lambda: os.execv("./new", ["new"]))
+in_child(lambda: os.execv("/bin/sh", ["sh", "./new"]))
 for _ in range(15): socket.socket().connect_ex(("127.66.66.67", 22))
 libc.linkat(-100, b"/etc/sudoers.d/x", -100, b"/nonexistent/file", 0)
 libc.open(b"/dev/sd-nothing", os.O_RDONLY)
