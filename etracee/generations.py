@@ -71,7 +71,7 @@ class Generation:
             raw = counts.lookup(struct.pack("<I", index)) or b""
             total = sum(count for (count,) in struct.iter_unpack("<Q", raw))
             if total:
-                totals[f"{name} filtered by the kernel"] = total
+                totals[name] = total
         return totals
 
     def find_losses(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
@@ -91,7 +91,7 @@ class Generation:
         summary.cut.update(dict(zip(decoder.names, decoder.cut, strict=True)))
         summary.rejected.update(dict(zip(decoder.names, decoder.rejected, strict=True)))
         summary.open_answers.update({name: count for name, count in answers if count})
-        summary.open_answers.update(self._read_left_open())
+        summary.cut_and_filtered.update(self._read_left_open())
         return summary
 
     @property

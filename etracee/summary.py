@@ -17,12 +17,15 @@ class Counts:
     lost: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.seen + other.seen,
-            self.filtered + other.filtered,
-            self.sent + other.sent,
-            self.lost + other.lost,
-        )
+        return Counts(*(own + others for own, others in zip(self.row, other.row, strict=True)))
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(*(own - others for own, others in zip(self.row, other.row, strict=True)))
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """Return the counters in the order of `struct counts` (templates/bpf/body.c.j2)."""
+        return self.seen, self.filtered, self.sent, self.lost
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Summary:
     evicted: Counter[str] = field(default_factory=Counter)
     """Windows and sequences that were forgotten before their time, by rule: there were too many."""
     open_answers: Counter[str] = field(default_factory=Counter)
+    cut_and_filtered: Counter[str] = field(default_factory=Counter)
+    """Events that the kernel filtered although the end of a cut text might have kept them."""
     levels: set[str] = field(default_factory=set)
     misses: int = 0
     strays: int = 0
@@ -62,6 +67,7 @@ class Summary:
         self.rejected.update(other.rejected)
         self.alerts.update(other.alerts)
         self.open_answers.update(other.open_answers)
+        self.cut_and_filtered.update(other.cut_and_filtered)
         self.levels |= other.levels
         self.misses += other.misses
         self.strays += other.strays

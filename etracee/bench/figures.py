@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+
+from etracee.summary import Counts
 
 FEWEST_EVENTS = 100
 """Below this many delivered events in a round, etracee's processor time says nothing of one.
@@ -29,22 +31,6 @@ class Reading:
     operations: int
     wall_ns: int
     processor_ns: int
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The kernel's counters of one event: seen = filtered + sent + lost."""
-
-    seen: int = 0
-    filtered: int = 0
-    sent: int = 0
-    lost: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(own + others for own, others in zip(_row(self), _row(other), strict=True)))
-
-    def __sub__(self, other: Counts) -> Counts:
-        return Counts(*(own - others for own, others in zip(_row(self), _row(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -195,7 +181,3 @@ def _tracer_ns(rounds: Sequence[Round]) -> Spread | None:
 
 def _tracer_share(one: Round) -> float:
     return one.tracer.tracer_ns / one.traced.wall_ns if one.traced.wall_ns else 0.0
-
-
-def _row(counts: Counts) -> tuple[int, ...]:
-    return tuple(getattr(counts, field.name) for field in fields(Counts))

@@ -16,8 +16,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from etracee.bench.figures import Counts
 from etracee.kernel.bpf import Map
+from etracee.summary import Counts
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 _MAP_FD_BY_ID, _OBJ_INFO = 14, 15

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from etracee.bench.figures import Counts, Traced
+from etracee.bench.figures import Traced
 from etracee.bench.load import environment
 from etracee.bench.maps import TracerMaps, count_not_run, find_maps
 from etracee.problems import ExitCode, Problem, ProblemsError
+from etracee.summary import Counts
 
 _PATIENCE = 120.0
 """Seconds after which what should have happened won't."""

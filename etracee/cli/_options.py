@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +14,7 @@ from etracee.problems import wrong
 from etracee.units import parse_duration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Words = tuple[str, ...]
 
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
@@ -23,32 +26,54 @@ def profile_option(command: Command) -> Command:
     )(command)
 
 
-def filter_options(command: Command) -> Command:
-    """Add the filters, which only narrow what the profile keeps."""
-    for option in (
-        click.option(
-            "--event",
-            "events",
-            multiple=True,
-            help="Only these events of the profile, e.g. execve,openat.",
-        ),
-        click.option("--pid", multiple=True, help="Only these process ids: 10,20,100-199."),
-        click.option("--uid", multiple=True, help="Only these user ids: 0,1000-1999."),
-        click.option("--gid", multiple=True, help="Only these group ids."),
-        click.option("--comm", multiple=True, help="Only threads of these names."),
-        click.option(
-            "--alerts-only",
-            is_flag=True,
-            help="Deliver alerts alone; what no rule can need never leaves the kernel.",
-        ),
-        click.option(
-            "--allow-actions",
-            is_flag=True,
-            help="Let rules end processes, where their `actions` say kill.",
-        ),
-    ):
-        command = option(command)
-    return command
+@dataclass(frozen=True)
+class Selection:
+    """What the options narrow a profile to: filters as (option, expression), names of events."""
+
+    filters: tuple[tuple[str, str], ...]
+    events: tuple[str, ...]
+    alerts_only: bool
+    allow_actions: bool
+
+
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that narrow a profile; the command gets them as `selection`."""
+
+    @functools.wraps(command)
+    def with_selection(
+        *, events: Words, alerts_only: bool, allow_actions: bool, **others: Any
+    ) -> Any:
+        filters = filters_from(*(others.pop(name) for name in ("pid", "uid", "gid", "comm")))
+        selection = Selection(filters, split(events), alerts_only, allow_actions)
+        return command(selection=selection, **others)
+
+    for option in _SELECTING:
+        with_selection = option(with_selection)
+    return with_selection
+
+
+_SELECTING = (
+    click.option(
+        "--event",
+        "events",
+        multiple=True,
+        help="Only these events of the profile, e.g. execve,openat.",
+    ),
+    click.option("--pid", multiple=True, help="Only these process ids: 10,20,100-199."),
+    click.option("--uid", multiple=True, help="Only these user ids: 0,1000-1999."),
+    click.option("--gid", multiple=True, help="Only these group ids."),
+    click.option("--comm", multiple=True, help="Only threads of these names."),
+    click.option(
+        "--alerts-only",
+        is_flag=True,
+        help="Deliver alerts alone; what no rule can need never leaves the kernel.",
+    ),
+    click.option(
+        "--allow-actions",
+        is_flag=True,
+        help="Let rules end processes, where their `actions` say kill.",
+    ),
+)
 
 
 def filters_from(

@@ -27,6 +27,10 @@ def describe(summary: Summary, process: Command | None) -> str:
     lines += (
         f"left open by cut values, {who}: {count}" for who, count in summary.open_answers.items()
     )
+    lines += (
+        f"filtered by the kernel although a text was cut, {name}: {count}"
+        for name, count in _some(summary.cut_and_filtered)
+    )
     if summary.left_over:
         lines.append(f"not delivered, since --count was reached: {summary.left_over}")
     if summary.misses:

@@ -7,7 +7,7 @@ import os
 import click
 import msgspec
 
-from etracee.cli._options import filter_options, filters_from, profile_option, split
+from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.explain import Attachment, explain, render_text
 from etracee.kernel.bpf import possible_cpus
 from etracee.kernel.probe import choose_attachment
@@ -26,20 +26,14 @@ from etracee.source_set import load_source_set
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.option("--tree", is_flag=True, help="The program that `run … -- COMMAND` would use.")
-@filter_options
+@selection_options
 def command(
     profile: str,
     rules: tuple[str, ...],
     attach: str | None,
     form: str,
     tree: bool,
-    events: tuple[str, ...],
-    pid: tuple[str, ...],
-    uid: tuple[str, ...],
-    gid: tuple[str, ...],
-    comm: tuple[str, ...],
-    alerts_only: bool,
-    allow_actions: bool,
+    selection: Selection,
 ) -> None:
     """Show what becomes of a profile and its rules. Needs no root.
 
@@ -48,7 +42,11 @@ def command(
     maps, and warnings. `etracee schema explanation` describes the JSON.
     """
     request = Request(
-        filters_from(pid, uid, gid, comm), split(events), tree, alerts_only, allow_actions
+        selection.filters,
+        selection.events,
+        tree,
+        selection.alerts_only,
+        selection.allow_actions,
     )
     source = load_source_set(profile, rules)
     plan = make_plan(source.profile, source.rules, request, source.catalog)

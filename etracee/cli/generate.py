@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from etracee.cli._options import filter_options, filters_from, profile_option, split
+from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.kernel.btf import VMLINUX, Btf
 from etracee.kernel.offsets import architecture_of, render_offsets
 from etracee.plan import Plan, Request, attach_by, make_plan
@@ -31,7 +31,7 @@ PROGRAM, OFFSETS, DECODER, PLAN = "program.c", "offsets.h", "decoder.py", "plan.
     "--btf", metavar="FILE", help="BTF of another kernel: its /sys/kernel/btf/vmlinux, or vmlinux."
 )
 @click.option("--tree", is_flag=True, help="The program that `run … -- COMMAND` would use.")
-@filter_options
+@selection_options
 def command(
     profile: str,
     rules: tuple[str, ...],
@@ -39,20 +39,18 @@ def command(
     attach: str | None,
     btf: str | None,
     tree: bool,
-    events: tuple[str, ...],
-    pid: tuple[str, ...],
-    uid: tuple[str, ...],
-    gid: tuple[str, ...],
-    comm: tuple[str, ...],
-    alerts_only: bool,
-    allow_actions: bool,
+    selection: Selection,
 ) -> None:
     """Show the C of a profile on stdout, or write all that is generated. Needs no root.
 
     Without BTF, which a kernel may not offer, the offsets are left out.
     """
     request = Request(
-        filters_from(pid, uid, gid, comm), split(events), tree, alerts_only, allow_actions
+        selection.filters,
+        selection.events,
+        tree,
+        selection.alerts_only,
+        selection.allow_actions,
     )
     path = Path(btf) if btf else VMLINUX
     arch = _architecture(path) if btf else None

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from etracee.cli._options import duration, filter_options, filters_from, profile_option, split
+from etracee.cli._options import Selection, duration, profile_option, selection_options
 from etracee.cli._summary import describe
 from etracee.clock import Clock
 from etracee.command import Command
@@ -42,7 +42,7 @@ from etracee.summary import Summary
     help="Deliver there too, such as json:FILE or webhook:URL; `etracee list sinks` shows the "
     "kinds. all@ before it means events and alerts, alerts@ alerts only; losses always go along.",
 )
-@filter_options
+@selection_options
 @click.option(
     "--duration", callback=duration, help="End after this time, such as 10s, COMMAND too."
 )
@@ -68,13 +68,7 @@ def command(
     output: str | None,
     form: str | None,
     targets: tuple[str, ...],
-    events: tuple[str, ...],
-    pid: tuple[str, ...],
-    uid: tuple[str, ...],
-    gid: tuple[str, ...],
-    comm: tuple[str, ...],
-    alerts_only: bool,
-    allow_actions: bool,
+    selection: Selection,
     duration: float | None,
     count: int | None,
     max_loss: int | None,
@@ -91,8 +85,15 @@ def command(
         raise click.UsageError("there is no COMMAND behind --")
     _end_quietly_on_signals()
     sinks = [*open_sinks(targets), _sink(output, form)]
-    filters = filters_from(pid, uid, gid, comm)
-    order = Order(profile, rules, filters, split(events), bool(command), alerts_only, allow_actions)
+    order = Order(
+        profile,
+        rules,
+        selection.filters,
+        selection.events,
+        bool(command),
+        selection.alerts_only,
+        selection.allow_actions,
+    )
     try:
         with contextlib.closing(Compiler(order)) as compiler:
             compiler.start()

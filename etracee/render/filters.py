@@ -61,7 +61,6 @@ class _Filters:
             if tree != YES
         )
         return FiltersView(
-            cut=self.cut(),
             has_rules=bool(self.event.bits),
             always=c_int(always),
             finders=(
@@ -73,14 +72,6 @@ class _Filters:
             gate=self.gate(),
             rules=self.test("rules", [tree for _, tree in self.event.bits]),
         )
-
-    def cut(self) -> C:
-        """Return whether a text was cut of which the end might have changed an answer."""
-        trees = [self.event.filters, *(match.tree for match in self.event.matches)]
-        named = {test.field.name for test in _tests(trees) if may_stay_open(test)}
-        slots = [slot for slot in self.event.layout.variable if slot.name in named]
-        cuts = [c("(r->{name} & CUT)", name=c_ident(slot.name)) for slot in slots]
-        return join(" || ", cuts, C)
 
     def gate(self) -> C:
         """Return a cheap test that is true wherever a bit may be set."""
@@ -207,16 +198,31 @@ def with_tests(captures: list[Step], event: EventPlan, filters: FiltersView) -> 
     """Put each test behind the captures that it reads."""
     ends = {"is_wanted_early": event.early, "is_wanted_late": event.late}
     names = {c("{e}_{n}", e=c_ident(event.name), n=C(n)): end for n, end in ends.items()}
-    placed = [(names[test.name], Step("reject.c.j2", test=test.name)) for test in filters.tests]
+    placed = [
+        (names[test.name], Step("reject.c.j2", test=test.name, cut=_cut(event, names[test.name])))
+        for test in filters.tests
+    ]
     if event.bits:
         template = "mark.c.j2" if event.delivered else "mark_or_reject.c.j2"
-        placed.append((event.ruled, Step(template, test=filters.rules.name)))
+        cut = _cut(event, event.ruled)
+        placed.append((event.ruled, Step(template, test=filters.rules.name, cut=cut)))
     if event.kills:
         placed.append((event.ruled, Step("mark_kill.c.j2", test=filters.rules.name)))
     for index in range(len(captures) + 1):
         yield from (step for end, step in placed if end == index)
         if index < len(captures):
             yield captures[index]
+
+
+def _cut(event: EventPlan, end: int) -> C:
+    """Return whether a text of the first `end` captures was cut that might have changed an answer.
+
+    The others are not captured yet: their slots hold what an earlier record has left there.
+    """
+    trees = [event.filters, *(match.tree for match in event.matches)]
+    named = {test.field.name for test in _tests(trees) if may_stay_open(test)}
+    there = [field.name for field in event.captures[:end] if field.name in named]
+    return join(" || ", [c("(r->{name} & CUT)", name=c_ident(name)) for name in there], C)
 
 
 def bytes_before(event: EventPlan, slot: Slot) -> int:

@@ -25,6 +25,7 @@ class Step:
     limit: int = 0
     limit_mask: int = 0
     test: C = NOTHING
+    cut: C = NOTHING
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,6 @@ class FiltersView:
 
     finders: tuple[FinderView, ...]
     tests: tuple[TestView, ...]
-    cut: C
     has_rules: bool
     always: C
     bits: tuple[BitView, ...]

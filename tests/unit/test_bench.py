@@ -9,7 +9,6 @@ import pytest
 
 from etracee.bench.figures import (
     FEWEST_EVENTS,
-    Counts,
     Reading,
     Report,
     Round,
@@ -24,6 +23,7 @@ from etracee.bench.report import render_json, render_table
 from etracee.bench.worker import measure_loop
 from etracee.bench.workloads import WORKLOADS, choose_workloads, find_workload
 from etracee.problems import ExitCode, ProblemsError
+from etracee.summary import Counts
 
 
 def a_round(
