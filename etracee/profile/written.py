@@ -15,7 +15,7 @@ Text = Annotated[str, Field(max_length=4096)]
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
         description="Letters, digits, _ . and -, at most 64.",
     ),
 ]

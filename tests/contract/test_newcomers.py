@@ -13,9 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CALL = """\
-sethostname:
-  doc: Set the name of the host.
-  number: {x86_64: 170, aarch64: 161}
+listns:
+  doc: List namespaces, as a kernel to come may.
+  number: {x86_64: 470, aarch64: 470}
   arguments: [{name: filename, argument: name}, {name: addrlen, argument: len}]
 """
 OPERATOR = '''\
@@ -44,7 +44,7 @@ class Odd(Operator):
 
 OPERATOR = Odd()
 '''
-PROFILE = "name: x\nevents: {sethostname: {filter: uid odd}}\n"
+PROFILE = "name: x\nevents: {listns: {filter: uid odd}}\n"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -74,9 +74,9 @@ def grown(tmp_path: Path) -> Run:
 
 
 def test_call_and_operator_are_picked_up(grown: Run) -> None:
-    assert "Set the name of the host." in grown("list", "events", "sethostname").stdout
+    assert "List namespaces, as a kernel to come may." in grown("list", "events", "listns").stdout
     assert "Not divisible by two." in grown("list", "operators", "odd").stdout
     done = grown("generate", "--profile", "./profile.yaml")
     assert done.returncode == 0, done.stderr
-    assert "int sys_exit_sethostname(" in done.stdout
+    assert "int sys_exit_listns(" in done.stdout
     assert "((s64)r->uid & 1)" in done.stdout
