@@ -179,9 +179,9 @@ for turn in range(7): libc.openat(-100, b"/nowhere" + b"/x" * 20 + b"/zz/y.zz", 
     options = [*write_rules(work, rule), *options, "--comm", "cut-names"]
     run = etracee.run(profile, *script(work, text), options=options)
     assert alerts(run) == []
-    assert "left open by cut values" in run.stderr
-    assert run.stderr.count("left open by cut values") == 1
-    assert ": 7\n" in run.stderr[run.stderr.index("left open by cut values") :]
+    told = [line for line in run.stderr.splitlines() if "left open" in line or "was cut" in line]
+    assert len(told) == 1
+    assert told[0].endswith(": 7")
 
 
 @pytest.mark.parametrize("limit", [16, 64, 4096])
