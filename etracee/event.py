@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -73,10 +74,49 @@ class EventLayout:
 class Event(msgspec.Struct):
     """Base of the event classes that the generated decoder defines, one for each event type.
 
-    `texts` names the keys whose values are texts of the traced program, not words of ours.
+    `texts` names the fields whose values are texts of the traced program, not words of ours,
+    `context` those that say who made the call, `nested` those whose names have dots: they stand in
+    dicts, each under a part of the name.
     """
 
     texts: ClassVar[tuple[str, ...]] = ()
+    context: ClassVar[tuple[str, ...]] = ()
+    nested: ClassVar[tuple[str, ...]] = ()
+
+    def shows(self, name: str) -> bool:
+        """Say whether the event has a key or a field of that name."""
+        return name in self.nested or name in self.__struct_fields__
+
+    def value(self, name: str) -> Any:
+        """Return the printed value of a field that the event shows."""
+        return _descend(self, name) if name in self.nested else getattr(self, name)
+
+    def flat(self) -> dict[str, Any]:
+        """Return all keys with their values; fields have their whole names."""
+        values = msgspec.structs.asdict(self)
+        for name in self.nested:
+            values.pop(name.partition(".")[0], None)
+        return values | {name: self.value(name) for name in self.nested}
+
+
+def _descend(event: Event, name: str) -> Any:
+    first, *rest = name.split(".")
+    value = getattr(event, first)
+    for step in rest:
+        value = value[step]
+    return value
+
+
+def nest(values: Mapping[str, object]) -> dict[str, object]:
+    """Return values by name as they are printed: names with one prefix share a dict."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *outer, last = name.split(".")
+        inner = nested
+        for step in outer:
+            inner = inner.setdefault(step, {})
+        inner[last] = value
+    return nested
 
 
 LEVELS = ("informational", "low", "medium", "high", "critical")

@@ -72,8 +72,11 @@ def c_int(value: int) -> C:
 
 
 def c_ident(name: str) -> C:
-    """Return `name` as an identifier; dots, as in nested fields, become underscores."""
-    flat = name.replace(".", "_").replace("-", "_")
+    """Return `name` as an identifier; the dots of nested fields become double underscores.
+
+    No name in the catalog has two underscores in a row, or one beside a dot, so none collide.
+    """
+    flat = name.replace(".", "__")
     if not _IDENTIFIER.fullmatch(flat):
         raise ValueError(f"{name!r} is no identifier")
     return C(flat)
@@ -94,7 +97,7 @@ def py_literal(value: object) -> Py:
 
 
 def py_ident(name: str) -> Py:
-    """Return `name` as a Python identifier; dots become underscores."""
+    """Return `name` as a Python identifier, as `c_ident` does."""
     return Py(c_ident(name))
 
 

@@ -20,7 +20,7 @@ from etracee.engine.windows import (
     Window,
     shape_of,
 )
-from etracee.event import LEVELS, Alert, Event
+from etracee.event import LEVELS, Alert, Event, nest
 from etracee.problems import printable
 
 Hit = tuple[int, int, Values]
@@ -122,7 +122,7 @@ class Engine:
         return {"kill": self._killer.kill(rule.id, values)}
 
     def _key(self, event: Event, key: Values) -> dict[str, object]:
-        return {name: self._show(event, name, value) for name, value in key.items()}
+        return nest({name: self._show(event, name, value) for name, value in key.items()})
 
     def _message(self, rule: Rule, event: Event, values: Values, firing: Firing) -> Iterator[str]:
         for text, is_field in rule.output:
@@ -137,8 +137,8 @@ class Engine:
 
     def _value(self, event: Event, values: Values, name: str) -> object:
         """Return a field as it is printed, also where the event does not show it."""
-        if name in event.__struct_fields__:
-            return getattr(event, name)
+        if event.shows(name):
+            return event.value(name)
         return self._show(event, name, values.get(name))
 
     def _show(self, event: Event, name: str, value: Any) -> object:

@@ -45,9 +45,15 @@ class Reference:
     field: str
 
     @property
+    def key(self) -> str:
+        """Return the name of the value among those of fields: no field's begins with a capital."""
+        step = self.step.replace("_", "_u").replace("-", "_d")
+        return f"OF_{step}.{self.field}"
+
+    @property
     def variable(self) -> Py:
         """Return the Python variable that holds the value, None where it is missing."""
-        return py_variable(f"of.{self.step}.{self.field}")
+        return py_variable(self.key)
 
 
 @dataclass(frozen=True)

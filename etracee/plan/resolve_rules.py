@@ -52,9 +52,26 @@ class RuleResolver:
         if not plain.events and not self.findings.problems:
             self.findings.warning(step.events[0], f"{self.catalog.arch} has none of these calls")
         earlier = {s.name.text: scope for s, scope in before if s.name}
+        if step.name:
+            self.check_name(step.name)
         if step.name and step.name.text in earlier:
             self.findings.problem(step.name, f"two steps are named {step.name.text!r}")
         return Scope(plain.events, plain.lists, plain.macros, earlier)
+
+    def check_name(self, name: Located) -> None:
+        """Note a step's name that cannot be told from the beginning of a field's."""
+        if "." in name.text:
+            message = f"the name of a step has no dot: {name.text!r} would not be found"
+            self.findings.problem(name, message, "use - or _")
+            return
+        fields = {
+            *self.catalog.context,
+            *(f for e in self.catalog.events.values() for f in e.fields),
+        }
+        hidden = sorted(field for field in fields if field.startswith(f"{name.text}."))
+        if hidden:
+            message = f"the step {name.text} hides the field {hidden[0]} in `output`"
+            self.findings.warning(name, message, "another name lets both be shown")
 
     def events(self, named: Iterable[Located]) -> list[EventType]:
         found: list[str] = []

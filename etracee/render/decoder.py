@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
@@ -24,6 +24,7 @@ from etracee.render.matchers import (
     view_follows,
     view_matchers,
 )
+from etracee.render.nesting import nest, place_in
 from etracee.types import Kind
 
 ORDER = (
@@ -48,12 +49,13 @@ NOTHING = Py("")
 
 @dataclass(frozen=True)
 class Named:
-    """A name with source: a value, a constant, a text with its literal name."""
+    """A name with source: a value, a constant, a text with its literal name or its place."""
 
     name: Py
     source: Py = NOTHING
     literal: Py = NOTHING
     decoded: Py = NOTHING
+    place: Py = NOTHING
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class DecoderEvent:
     only_rules: bool
     texts: tuple[Named, ...]
     text_names: Py
+    context_names: Py
+    nested_names: Py
     shown: tuple[Py, ...]
     fired: Py
 
@@ -168,11 +172,11 @@ class _EventView:
     def view(self) -> DecoderEvent:
         layout = self.event.layout
         rules = view_matchers(self.event, self.form) if self.event.matches else None
-        keys = tuple(self.keys())
+        shown = self.shown()
         return DecoderEvent(
             name=self.name,
             class_name=Py("".join(part.title() for part in self.name.split("_"))),
-            keys=tuple(py_ident(key) for key in keys),
+            keys=tuple(py_ident(key) for key in shown),
             code=py_literal(struct_code(layout)),
             unpacked=join(", ", self.unpacked(), Py),
             size=layout.size,
@@ -182,8 +186,10 @@ class _EventView:
             rules=rules,
             only_rules=not self.event.delivered,
             texts=tuple(self.texts()),
-            text_names=py_literal(tuple(f.name for f in self.event.shown if f.kind in _TEXTUAL)),
-            shown=tuple(self.shown(key) for key in keys),
+            text_names=self.names(lambda field: field.kind in _TEXTUAL),
+            context_names=self.names(lambda field: field.name in self.plan.catalog.context),
+            nested_names=self.names(lambda field: "." in field.name),
+            shown=tuple(shown.values()),
             fired=Py("fired" if rules else "()"),
         )
 
@@ -238,16 +244,22 @@ class _EventView:
             name = py("keep_{event}", event=self.name)
             yield Matcher(name, arguments_of([self.event.keep]), test)
 
-    def keys(self) -> list[str]:
-        names = [
-            "timestamp",
-            "syscall_id",
-            "type",
-            "human_time",
-            *(f.name for f in self.event.shown),
-        ]
+    def names(self, wanted: Callable[[Field], bool]) -> Py:
+        """Return the names of the fields shown that are wanted, as a literal."""
+        return py_literal(tuple(field.name for field in self.event.shown if wanted(field)))
+
+    def shown(self) -> dict[str, Py]:
+        """Return the source of each value that the event has, in the order of the keys."""
+        envelope = {
+            "timestamp": Py("str(wall)"),
+            "syscall_id": py_literal(self.event.type.number),
+            "type": py_literal(self.event.name),
+            "human_time": Py("clock.human(wall)"),
+        }
+        fields = {field.name: self.shown_field(field) for field in self.event.shown}
         rank = {name: number for number, name in enumerate(ORDER)}
-        return sorted(names, key=lambda name: rank.get(name, len(rank)))
+        nested = nest({**envelope, **fields})
+        return {key: nested[key] for key in sorted(nested, key=lambda k: rank.get(k, len(rank)))}
 
     def texts(self) -> Iterator[Named]:
         for field in self.event.shown:
@@ -258,20 +270,11 @@ class _EventView:
                 decoded = py("[element.decode() for element in {name}]", name=name)
             else:
                 continue
-            yield Named(name, literal=py_literal(field.name), decoded=decoded)
+            yield Named(name, place=place_in(Py("raw"), field.name), decoded=decoded)
 
-    def shown(self, key: str) -> Py:
-        envelope = {
-            "timestamp": Py("str(wall)"),
-            "syscall_id": py_literal(self.event.type.number),
-            "type": py_literal(self.event.name),
-            "human_time": Py("clock.human(wall)"),
-        }
-        if key in envelope:
-            return envelope[key]
-        field = next(field for field in self.event.shown if field.name == key)
+    def shown_field(self, field: Field) -> Py:
         if field.kind in _TEXTUAL:
-            return py("shown_{name}", name=py_variable(key))
+            return py("shown_{name}", name=py_variable(field.name))
         return self.shown_value(field)
 
     def shown_value(self, field: Field) -> Py:

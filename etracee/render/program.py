@@ -30,7 +30,7 @@ def render_program(plan: Plan) -> Program:
     offsets: dict[str, str] = {}
 
     def offset(path: str) -> C:
-        name = c_ident("OFFSET_" + path.replace("[", "_").replace("]", ""))
+        name = c_ident("OFFSET_" + path.replace(".", "_").replace("[", "_").replace("]", ""))
         offsets[name] = path
         return name
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-import msgspec
-
-from etracee.event import Alert, Item, Loss
+from etracee.event import Alert, Event, Item, Loss
 from etracee.problems import printable
 from etracee.sinks.base import DescriptorSink, SinkKind
 from etracee.sinks.file import FileOutlet, opener
@@ -26,7 +24,8 @@ _HEAD = {
     "truncated",
     "raw",
 }
-_CONTEXT = ("ppid", "uid", "gid", "euid", "egid", "cgroup_id")
+_PLAIN = re.compile(r"[^\s\"'=\\]+")
+"""A text that ends where the next space is."""
 
 
 class TextSink(DescriptorSink):
@@ -61,7 +60,7 @@ def describe(item: Item) -> str:
     if isinstance(item, Loss):
         blind = f", unseen by {', '.join(item.blind_rules)}" if item.blind_rules else ""
         return f"LOST {item.count} {item.event} events{blind}"
-    return _event(msgspec.structs.asdict(item), item.texts)
+    return _event(item)
 
 
 def nanoseconds(item: Item) -> int:
@@ -85,15 +84,23 @@ def _line(item: Item) -> str:
     return f"{getattr(item, 'human_time').partition(' ')[2]} {describe(item)}"  # noqa: B009
 
 
-def _event(event: dict[str, Any], texts: tuple[str, ...]) -> str:
+def _event(item: Event) -> str:
+    event, texts = item.flat(), item.texts
     who = f"{_bare(event.get('comm', '?'))}[{event.get('pid', event['tid'])}]"
-    own = (key for key in event if key not in _HEAD and key not in _CONTEXT)
+    own = (key for key in event if key not in _HEAD and key not in item.context)
     shown = ", ".join(f"{key}={_value(event[key], quote=key in texts)}" for key in own)
-    context = " ".join(f"{key}={event[key]}" for key in _CONTEXT if key in event)
+    about = (key for key in item.context if key not in _HEAD)
+    context = " ".join(f"{key}={_word(event[key])}" for key in about)
     result = _result(event["ret"]) if "ret" in event else ""
     cut = f" (cut: {', '.join(event['truncated'])})" if event["truncated"] else ""
     call = f"{event['type']}({shown}){result}{cut}"
     return f"{who} {call}  {context}".rstrip()
+
+
+def _word(value: object) -> str:
+    """Return a value that is not set off by commas: quoted where its end would not be seen."""
+    is_plain = not isinstance(value, str) or _PLAIN.fullmatch(value)
+    return _value(value, quote=not is_plain)
 
 
 def _bare(value: object) -> str:

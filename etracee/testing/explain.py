@@ -54,7 +54,7 @@ class Explainer:
             event = self.events[at]
             yield f"{named}: event {at + 1} ({event.type}) fits"
             if step.name:
-                references |= {f"of.{step.name}.{n}": v for n, v in event.fields.items()}
+                references |= {Reference(step.name, n).key: v for n, v in event.fields.items()}
         assert self.rule.window is not None
         yield f"needed: {_needed(self.rule.window)}, in this order"
 
@@ -114,11 +114,7 @@ def _line(tree: Tree, event: Values, references: Mapping[str, Any]) -> str:
 
 def _answer(tree: Tree, event: Values, references: Mapping[str, Any]) -> bool:
     constants = [leaf.constant for leaf in leaves(tree) if isinstance(leaf, Test)]
-    missing = {
-        f"of.{constant.step}.{constant.field}": None
-        for constant in constants
-        if isinstance(constant, Reference)
-    }
+    missing = {constant.key: None for constant in constants if isinstance(constant, Reference)}
     return compile_tree(tree)({**missing, **references, **event.fields}, event.cut)
 
 

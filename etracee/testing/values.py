@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class Values:
     """An event's values by field, as they come out of a record; a field not given is missing.
 
     `cut` names the fields that were longer than their buffer. `time` is in ns since the epoch,
-    None where the test does not say. `written` is what stands in the test.
+    None where the test does not say. `written` is what stands in the test, by field.
     """
 
     type: str
@@ -45,7 +45,8 @@ def read_values(event: TestEvent, catalog: Catalog) -> Values:
     reader = _Reader(event, {**catalog.context, **known.fields})
     fields = dict(reader.fields())
     fields |= _parts(reader.known, fields)
-    values = Values(event.type, fields, reader.cut(), reader.time(), event.values)
+    written = {".".join(path): shown for path, shown in reader.written()}
+    values = Values(event.type, fields, reader.cut(), reader.time(), written)
     if reader.problems:
         raise ProblemsError(sorted(reader.problems, key=_order))
     return values
@@ -58,45 +59,68 @@ class _Reader:
 
     def fields(self) -> Iterator[tuple[str, Any]]:
         exact = self.raw()
-        for name, shown in self.event.values.items():
-            if name in _ENVELOPE:
-                continue
-            field = self.known.get(name)
+        for path, shown in self.written():
+            name = ".".join(path)
+            field = self.known.get(name) if path == tuple(name.split(".")) else None
             if field is None:
-                hint = did_you_mean(name, self.known)
-                self.refuse(name, f"{self.event.type} has no field {name!r}", hint)
+                self.refuse(path, f"{self.event.type} has no field {name!r}", self.hint(name))
             elif isinstance(field.origin, Derivation):
                 hint = f"give what it comes from: {field.origin.expression}"
-                self.refuse(name, f"{name} is derived", hint)
+                self.refuse(path, f"{name} is derived", hint)
             elif shown is not None:
                 yield name, exact[name] if name in exact else self.value(field, shown)
+
+    def hint(self, name: str) -> str | None:
+        """Say how a field is written that is none as it stands."""
+        first, dot, rest = name.partition(".")
+        if name in self.known and dot:
+            return f"nest it, as it is printed: {first}: {{{rest}: …}}"
+        inner = [field for field in self.known if field.startswith(f"{name}.")]
+        return f"there are {', '.join(inner)}" if inner else did_you_mean(name, self.known)
+
+    def written(self) -> Iterator[tuple[tuple[str, ...], Any]]:
+        """Yield what is written of fields, with the keys that lead to it."""
+        values = {key: v for key, v in self.event.values.items() if key not in _ENVELOPE}
+        return self.leaves(values)
+
+    def leaves(
+        self, written: Mapping[str, Any], outer: tuple[str, ...] = ()
+    ) -> Iterator[tuple[tuple[str, ...], Any]]:
+        """Yield what is written with the keys that lead to it; fields with dots are nested."""
+        for key, value in written.items():
+            path = (*outer, key)
+            prefix = ".".join((*path, ""))
+            if isinstance(value, Mapping) and any(n.startswith(prefix) for n in self.known):
+                yield from self.leaves(value, path)
+            else:
+                yield path, value
 
     def value(self, field: Field, shown: object) -> object:
         try:
             return field.type.read_shown(shown)
         except ValueError as error:
-            self.problem(field.name, f"{field.name}: {error}")
+            self.problem(field.name.split("."), f"{field.name}: {error}")
             return None
 
     def raw(self) -> dict[str, object]:
         """Return the exact bytes of texts that are not UTF-8, which are printed beside them."""
         raw = self.event.values.get("raw") or {}
         try:
-            return {name: _exact(encoded) for name, encoded in raw.items()}
+            return {".".join(path): _exact(encoded) for path, encoded in self.leaves(raw)}
         except (AttributeError, TypeError, ValueError, binascii.Error):
-            self.problem("raw", "raw: fields and their bytes in base64 were expected")
+            self.problem(["raw"], "raw: fields and their bytes in base64 were expected")
             return {}
 
     def cut(self) -> tuple[str, ...]:
         names = self.event.values.get("truncated") or []
         if not isinstance(names, list):
-            self.problem("truncated", "truncated: a list of fields was expected")
+            self.problem(["truncated"], "truncated: a list of fields was expected")
             return ()
         for name in names:
             if not isinstance(name, str) or name not in self.known:
-                self.problem("truncated", f"{self.event.type} has no field {name!r}")
+                self.problem(["truncated"], f"{self.event.type} has no field {name!r}")
             elif not self.known[name].type.storage.variable:
-                self.problem("truncated", f"{name} is never cut")
+                self.problem(["truncated"], f"{name} is never cut")
         return tuple(map(str, names))
 
     def time(self) -> int | None:
@@ -105,16 +129,16 @@ class _Reader:
             return None
         if isinstance(shown, str) and _TIME.fullmatch(shown):
             return int(shown)
-        self.problem("timestamp", "timestamp: nanoseconds since the epoch were expected")
+        self.problem(["timestamp"], "timestamp: nanoseconds since the epoch were expected")
         return None
 
-    def problem(self, key: str, message: str) -> None:
-        """Note that the value of `key` is wrong."""
-        self.problems.append(Problem(_place(self.event, key), message))
+    def problem(self, path: Iterable[str], message: str) -> None:
+        """Note that the value to which the keys of `path` lead is wrong."""
+        self.problems.append(Problem(_place(self.event, *path), message))
 
-    def refuse(self, key: str, message: str, hint: str | None) -> None:
-        """Note that `key` does not belong there."""
-        self.problems.append(Problem(self.event.where.below(key).key_place(), message, hint))
+    def refuse(self, path: Iterable[str], message: str, hint: str | None) -> None:
+        """Note that the last key of `path` does not belong there."""
+        self.problems.append(Problem(self.event.where.below(*path).key_place(), message, hint))
 
 
 def _parts(known: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,8 +159,8 @@ def _exact(encoded: Any) -> bytes | list[bytes]:
     return base64.b64decode(encoded, validate=True)
 
 
-def _place(event: TestEvent, key: str) -> Place | None:
-    return event.where.below(key).place()
+def _place(event: TestEvent, *path: str) -> Place | None:
+    return event.where.below(*path).place()
 
 
 def _order(problem: Problem) -> Place:

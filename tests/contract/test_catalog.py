@@ -61,6 +61,27 @@ def test_no_name_is_taken(arch: str, event: EventType) -> None:
     assert event.name not in SPARE
 
 
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)*")
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_names_are_told_apart_as_identifiers(arch: str) -> None:
+    """In C and Python a dot is two underscores; capitals are left to names of ours."""
+    catalog = load_catalog(arch)
+    fields = {name for event in catalog.events.values() for name in event.fields}
+    events = (name.removeprefix("_") for name in catalog.events)  # the call _sysctl
+    for name in (*fields, *catalog.context, *events):
+        assert NAME.fullmatch(name)
+
+
+@each_event
+def test_no_field_is_a_value_and_an_object(arch: str, event: EventType) -> None:
+    """Dotted names nest in JSON: `parent.comm` leaves no room for a field `parent`."""
+    names = {*load_catalog(arch).context, *event.fields, *ENVELOPE, "truncated", "raw"}
+    dots = [(name, at) for name in names for at, char in enumerate(name) if char == "."]
+    assert names.isdisjoint(name[:at] for name, at in dots)
+
+
 @each_event
 def test_event_is_described(arch: str, event: EventType) -> None:
     assert re.fullmatch(r"[A-Z].*\.", event.doc, re.DOTALL)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kernel_run import Etracee, exact, lacks, script
+from kernel_run import PYTHON, Etracee, exact, lacks, script
 
 CONTEXT = ["pid", "ppid", "tid", "uid", "gid", "euid", "egid", "comm", "cgroup_id"]
 OPENAT = {"fields": ["filename"]}
@@ -193,3 +194,45 @@ for turn in range(20):
     all_times = [int(event["timestamp"]) for event in run.events]
     assert all_times == sorted(all_times)
     assert work.stat().st_ctime_ns < times[-1]
+
+
+def test_comm_of_the_parent_is_that_of_its_main_thread(etracee: Etracee, work: Path) -> None:
+    """Nested as its name says, its odd bytes too; filters and rules name it with the dot."""
+    odd = b"p \xff\n='"
+    text = f"""
+def tell(mark):
+    if os.fork() == 0:
+        libc.openat(-100, mark, 0)
+        os._exit(0)
+    os.wait()
+def as_thread():
+    libc.prctl(15, b"of-the-thread", 0, 0, 0)
+    tell(b"/by-thread")
+tell(b"/unnamed")
+libc.prctl(15, b"hidden", 0, 0, 0)
+tell(b"/hidden")
+libc.prctl(15, {odd!r}, 0, 0, 0)
+tell(b"/named")
+thread = threading.Thread(target=as_thread); thread.start(); thread.join()
+"""
+    rules = work / "rules.yaml"
+    condition = r"parent.comm startswith 'p \xff'"
+    rule = {"id": "r", "title": "R", "events": ["openat"], "condition": condition}
+    rule |= {"output": "of {parent.comm}"}
+    rule |= {"threshold": {"count": 2, "within": "60s", "by": ["parent.comm", "uid"]}}
+    rules.write_text(json.dumps({"rules": [rule]}))
+    profile = {
+        "context": ["comm", "parent.comm"],
+        "events": {"openat": {**OPENAT, "filter": "not parent.comm = hidden"}},
+    }
+    run = etracee.run(profile, *script(work, text), options=["-r", str(rules)])
+    found = {event["filename"]: event for event in run.events}
+    assert found["/unnamed"]["parent"] == {"comm": Path(PYTHON[0]).name[:15]}
+    for mark in ("/named", "/by-thread"):
+        assert found[mark]["parent"] == {"comm": odd.decode("utf-8", "replace")}
+        assert found[mark]["raw"]["parent"] == {"comm": base64.b64encode(odd).decode()}
+    assert "/hidden" not in found
+    [alert] = [item for item in run.items if item["type"] == "alert"]
+    assert alert["key"] == {"parent": {"comm": odd.decode("utf-8", "replace")}, "uid": 0}
+    assert alert["message"] == "of p \ufffd\\n='"
+    assert [event["filename"] for event in alert["events"]] == ["/named", "/by-thread"]

@@ -201,6 +201,14 @@ rules:
     assert (warning.where.line, warning.where.column) == (6, 29)
 
 
+def test_step_named_as_fields_begin(tmp_path: Path) -> None:
+    """The step wins where both could be meant, and that is said at its name."""
+    steps = [{"as": "parent", "events": ["$execute"]}, {"events": ["$execute"]}]
+    written = {"output": "{parent.filename}", "sequence": {"within": "1m", "steps": steps}}
+    (warning,) = explained(tmp_path, {"events": EXEC}, written).warnings
+    assert warning.message == "the step parent hides the field parent.comm in `output`"
+
+
 def test_command_line_against_rule(tmp_path: Path) -> None:
     request = Request(filters=(("--uid", "uid in (1000)"),))
     (warning,) = explained(tmp_path, {"events": EXEC}, rule("uid = 0"), request=request).warnings

@@ -103,7 +103,8 @@ def test_identifiers_are_refused(name: str) -> None:
 
 
 def test_identifiers_are_flat() -> None:
-    assert c_ident("parent.comm-x") == "parent_comm_x"
+    assert c_ident("parent.comm") == "parent__comm"
+    assert c_ident("parent_comm") == "parent_comm"
     assert py_variable("class") == "v_class"
 
 

@@ -11,6 +11,8 @@ from typing import ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import convert
+from msgspec.structs import asdict
 
 from etracee.event import Alert, Event, Loss
 from etracee.sinks.base import Sink, SinkClosedError
@@ -34,6 +36,7 @@ class Openat(Event, omit_defaults=True):
     flags: object
     argv: object
     texts: ClassVar = ("comm", "filename", "argv")
+    context: ClassVar = ("pid", "uid", "comm")
     truncated: object = None
     raw: object = None
 
@@ -104,6 +107,38 @@ def test_json_of_alerts_and_losses() -> None:
 
 def _loss() -> Loss:
     return Loss(event="openat", count=7, start="1", end="2", blind_rules=("r",))
+
+
+class Nested(Openat):
+    """An event with fields that share a key."""
+
+    texts: ClassVar = (*Openat.texts, "parent.comm", "parent.exe")
+    context: ClassVar = (*Openat.context, "parent.comm", "parent.exe")
+    nested: ClassVar = ("parent.comm", "parent.exe", "local.port")
+    parent: object = None
+    local: object = None
+
+
+@pytest.mark.parametrize(
+    ("comm", "shown"),
+    [
+        ("bash", b"bash"),
+        (None, b"-"),
+        ("", b'""'),
+        ("a b", b'"a b"'),
+        ("x=1", b'"x=1"'),
+        ('"', b'"\\""'),
+        ("\x1b[2J", b"\\x1b[2J"),
+    ],
+)
+def test_text_names_nested_fields_whole(comm: object, shown: bytes) -> None:
+    """What stands behind the call is separated by spaces, so a text must not hold one unseen."""
+    item = convert(asdict(event()), Nested)
+    item.parent, item.local = {"comm": comm, "exe": "/bin/sh"}, {"port": 80}
+    item.truncated = ("parent.exe",)
+    assert written(TextSink, item).endswith(
+        b", local.port=80) = 3 (cut: parent.exe)  uid=0 parent.comm=%b parent.exe=/bin/sh\n" % shown
+    )
 
 
 def test_text_line() -> None:

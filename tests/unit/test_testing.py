@@ -149,6 +149,18 @@ def test_an_event_as_it_is_printed(run: Test) -> None:
     assert passes(run(rule(condition, event(True, **printed))))
 
 
+def test_fields_with_dots_are_given_nested(run: Test) -> None:
+    condition = "parent.comm = nginx and comm != nginx"
+    assert passes(run(rule(condition, event(True, parent={"comm": "nginx"}, comm="sh"))))
+    assert passes(run(rule(condition, event(False, parent={"comm": "nginx"}, comm="nginx"))))
+    assert passes(run(rule(condition, event(False, parent={"comm": None}, comm="sh"))))
+    raw = {"parent": {"comm": "/w=="}}
+    told = run(rule(r"parent.comm = '\xff'", event(False, parent={"comm": "\ufffd"}, raw=raw)))
+    assert "should stay quiet" in told.err
+    told = run(rule("parent.comm = nginx", event(True, parent={"comm": "bash"})))
+    assert "[parent.comm: bash]" in told.details[0]
+
+
 def test_a_cut_value_leaves_the_answer_open(run: Test) -> None:
     """As in a run: what may lie behind the cut counts as missing."""
     values = {"filename": "/very/long", "truncated": ["filename"]}
@@ -302,6 +314,32 @@ def test_sequence(run: Test) -> None:
     assert told.details == [
         "alert of dropper on event 3 (execve): sh wrote /tmp/a, sh ran it",
     ]
+
+
+def test_steps_and_fields_with_dots(run: Test) -> None:
+    """`{x.y}` is the field y of the step x where there is such a step, else the field x.y."""
+    steps = [
+        {"as": "a-b", "events": ["openat"]},
+        {"as": "a_b", "events": ["openat"], "condition": "parent.comm = $a-b.comm"},
+        {"events": ["openat"], "condition": "comm != $a_b.parent.comm"},
+    ]
+    told = run(
+        {
+            "id": "r",
+            "title": "Rule",
+            "sequence": {"within": "1s", "by": ["parent.comm"], "steps": steps},
+            "output": "{parent.comm} {a-b.comm} {a_b.parent.comm}".replace("a-b", "a_b"),
+            "tests": [
+                series(
+                    0,
+                    {"type": "openat", "comm": "x", "parent": {"comm": "x"}},
+                    {"type": "openat", "comm": "y", "parent": {"comm": "x"}},
+                    {"type": "openat", "comm": "z", "parent": {"comm": "x"}},
+                )
+            ],
+        }
+    )
+    assert told.details == ["alert of r on event 3 (openat): x y x"]
 
 
 @pytest.mark.parametrize(
