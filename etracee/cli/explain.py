@@ -11,7 +11,7 @@ from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.explain import Attachment, explain, render_text
 from etracee.kernel.bpf import possible_cpus
 from etracee.kernel.probe import choose_attachment
-from etracee.plan import Request, attach_by, make_plan
+from etracee.plan import Request, attach_by, count_tracepoints, make_plan
 from etracee.problems import ProblemsError
 from etracee.source_set import load_source_set
 
@@ -50,7 +50,7 @@ def command(
     )
     source = load_source_set(profile, rules)
     plan = make_plan(source.profile, source.rules, request, source.catalog)
-    chosen = _attachment(attach or plan.options.attach)
+    chosen = _attachment(attach or plan.options.attach, count_tracepoints(plan))
     plan = attach_by(plan, chosen.kind, typed_loads=True)
     explanation = explain(source, plan, chosen, possible_cpus())
     if form == "json":
@@ -59,14 +59,14 @@ def command(
         print(render_text(explanation), end="")
 
 
-def _attachment(wanted: str) -> Attachment:
+def _attachment(wanted: str, tracepoints: int) -> Attachment:
     """Return what this host would choose, where it can be asked."""
     if wanted != "auto":
         return Attachment(wanted, "as was asked for")
     if os.geteuid() != 0:
         return Attachment("tracepoint", "the cheapest way; only root can ask this kernel for it")
     try:
-        found = choose_attachment(wanted)
+        found = choose_attachment(wanted, tracepoints)
     except ProblemsError as error:
         why = f"the cheapest way, but it does not work here: {error.problems[0].message}"
         return Attachment("tracepoint", why)

@@ -15,9 +15,10 @@ def choose_hooks(events: tuple[EventPlan, ...], attach: str, *, tree: bool) -> t
     What ends a call that was begun stands before what begins it: see templates/bpf/exec.c.j2.
 
     `attach` is how calls are met: `tracepoint` for the tracepoints of each call, `raw_tracepoint`
-    for the two that all calls pass. The scheduler's are raw tracepoints in both cases.
+    for the two that all calls pass, from where each goes on to a program of its own. The
+    scheduler's are raw tracepoints in both cases.
     """
-    hooks = [hook for event in events for hook in _HOOKS[event.type.flow](event, attach)]
+    hooks = _hooks(events, attach)
     if tree:
         hooks += (_scheduler("sched_process_fork"), _scheduler("sched_process_exit"))
     return tuple(dict.fromkeys(hooks))
@@ -29,27 +30,40 @@ def attach_by(plan: Plan, attach: str, *, typed_loads: bool) -> Plan:
     return replace(plan, hooks=hooks, attach=attach, typed_loads=typed_loads)
 
 
+def count_tracepoints(plan: Plan) -> int:
+    """Return how many tracepoints of calls there are if each call has its own."""
+    return sum(hook.kind == "tracepoint" for hook in _hooks(plan.events, "tracepoint"))
+
+
+def _hooks(events: tuple[EventPlan, ...], attach: str) -> list[Hook]:
+    found = (hook for event in events for hook in _HOOKS[event.type.flow](event, attach))
+    return list(dict.fromkeys(found))
+
+
 def _call(event: EventPlan, attach: str, edge: str) -> Hook:
-    if attach == "raw_tracepoint":
-        return Hook(attach, f"sys_{edge}", f"sys_{edge}", _RAW_SLOTS[f"sys_{edge}"], edge)
     name, number = f"sys_{edge}_{event.type.tracepoint}", event.type.number
     assert number is not None
-    return Hook(attach, f"syscalls:{name}", name, 2 * number + _EDGES[edge], edge, event.name)
+    slot = 2 * number + EDGES[edge]
+    if attach == "raw_tracepoint":
+        return Hook(attach, f"sys_{edge}", name, RAW_CALLS + slot, edge, event.name)
+    return Hook(attach, f"syscalls:{name}", name, slot, edge, event.name)
 
 
 def _scheduler(name: str) -> Hook:
     return Hook("raw_tracepoint", name, name, _RAW_SLOTS[name])
 
 
-_EDGES = {"enter": 0, "exit": 1}
+EDGES = {"enter": 0, "exit": 1}
 _RAW_SLOTS = {
     "sched_process_exec": 0,
     "sched_process_exit": 1,
     "sched_process_fork": 2,
-    "sys_enter": 3,
-    "sys_exit": 4,
 }
-RAW_SLOTS, TRACEPOINT_SLOTS = 16, 1024
+CALLS = 512
+"""Calls that have slots: those whose number is below this."""
+RAW_CALLS = 16
+"""The slot of call 0 among raw tracepoints; the others' come before."""
+RAW_SLOTS, TRACEPOINT_SLOTS = RAW_CALLS + 2 * CALLS, 2 * CALLS
 """Slots, by name or by number of the call. A monitor that runs relies on them: numbers stay."""
 
 

@@ -38,7 +38,8 @@ class Hook:
 
     `edge` is enter or exit for calls, and `event` the one that the hook is for, where there is one.
     `slot` is where the function stands in the array of its kind, from which what is attached calls
-    it: the same in every program, so that one can take the place of another.
+    it: the same in every program, so that one can take the place of another. Hooks of one name
+    share what is attached.
     """
 
     kind: str
@@ -51,7 +52,7 @@ class Hook:
     @property
     def stub(self) -> str:
         """Return the name of the function that is attached, and calls the one in the slot."""
-        return f"attached_{self.function}"
+        return f"attached_{self.name.rpartition(':')[2]}"
 
     @property
     def slots(self) -> str:

@@ -13,7 +13,7 @@ from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
 from etracee.operators.grams import WORDS
 from etracee.plan import EventPlan, Hook, Plan
-from etracee.plan.attach import RAW_SLOTS, TRACEPOINT_SLOTS
+from etracee.plan.attach import CALLS, EDGES, RAW_CALLS, RAW_SLOTS, TRACEPOINT_SLOTS
 from etracee.plan.pushdown import KILLED
 from etracee.plan.tries import LONGEST_KEY
 from etracee.problems import Problem, ProblemsError
@@ -26,6 +26,7 @@ from etracee.render.views import (
     ProgramView,
     SlotView,
     Step,
+    StubView,
 )
 from etracee.types.path import Path
 from etracee.types.texts import Texts
@@ -49,13 +50,14 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         raw_slots=RAW_SLOTS,
         counters=len(events) + 1,
         scratch_words=_scratch_words(plan),
-        paths=_count_walks(plan) > 0,
+        paths=_walks(plan),
         path_limit=Path.most,
-        path_depth=_path_depth(plan),
+        path_depth=MOST_DEPTH,
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
         events=events,
         exec_events=tuple(event for event in events if event.name in exec_names),
         hooks=tuple(_hook(hook, plan) for hook in plan.hooks),
+        stubs=tuple(_stub(h, plan) for h in {hook.stub: hook for hook in plan.hooks}.values()),
         kills=any(event.kills for event in plan.events),
         functions=tuple(function.body for function in builder.functions.values()),
         tries=tuple(view_map(trie) for trie in plan.tries),
@@ -251,34 +253,19 @@ def _scratch_bytes(event: EventPlan) -> int:
 
 MOST_DEPTH = 128
 """Names and mounts of a path that are followed; trees on disk have about 60 at most."""
-MOST_STEPS = 3000
-"""Names and mounts that one program may follow in all its calls together: the verifier walks about
-150 instructions for each, of the million that it allows."""
 
 
-def _path_depth(plan: Plan) -> int:
-    """Return how deep paths are followed: less deep where one program holds very many calls."""
-    together = _count_walks(plan) if plan.attach == "raw_tracepoint" else 1
-    return min(MOST_DEPTH, MOST_STEPS // max(together, 1))
-
-
-def _count_walks(plan: Plan) -> int:
-    return sum(
-        isinstance(field.origin, FileOf) for event in plan.events for field in event.captures
-    )
+def _walks(plan: Plan) -> bool:
+    return any(isinstance(field.origin, FileOf) for e in plan.events for field in e.captures)
 
 
 def _hook(hook: Hook, plan: Plan) -> HookView:
-    registers = plan.catalog.registers
     flows = _FLOWS[hook.edge or hook.function]
     return HookView(
         template=_hook_template(hook),
         function=c_ident(hook.function),
-        stub=c_ident(hook.stub),
         name=c_comment(hook.name),
         context=_CONTEXTS[hook.kind, hook.edge],
-        slots=c_ident(hook.slots),
-        slot=hook.slot,
         event=c_ident(hook.event) if hook.event else NOTHING,
         events=tuple(c_ident(event.name) for event in plan.events if event.type.flow in flows),
         calls=tuple(
@@ -286,10 +273,24 @@ def _hook(hook: Hook, plan: Plan) -> HookView:
             for event in plan.events
             if event.type.flow in flows and event.type.number is not None
         ),
+        number=plan.catalog.registers.number,
+        counter=len(plan.events),
+    )
+
+
+def _stub(hook: Hook, plan: Plan) -> StubView:
+    registers = plan.catalog.registers
+    serves_all = hook.kind == "raw_tracepoint" and hook.edge is not None
+    return StubView(
+        template="hook/stub_of_calls.c.j2" if serves_all else "hook/stub.c.j2",
+        function=c_ident(hook.stub),
+        context=_CONTEXTS[hook.kind, hook.edge],
+        slots=c_ident(hook.slots),
+        slot=RAW_CALLS + EDGES[hook.edge] if serves_all and hook.edge else hook.slot,
+        calls=CALLS,
         number=registers.number,
         compat_member=registers.compat.member,
         compat_bits=registers.compat.bits,
-        counter=len(plan.events),
     )
 
 
@@ -316,4 +317,7 @@ _FLOWS: dict[str, tuple[Flow, ...]] = {
 def _hook_template(hook: Hook) -> str:
     if hook.edge is None:
         return f"hook/{hook.function}.c.j2"
-    return f"hook/{'syscall' if hook.event else 'raw'}_{hook.edge}.c.j2"
+    return f"hook/{_PLACES[hook.kind]}_{hook.edge}.c.j2"
+
+
+_PLACES = {"tracepoint": "syscall", "raw_tracepoint": "raw"}

@@ -144,22 +144,35 @@ class CallView:
 
 @dataclass(frozen=True)
 class HookView:
-    """A function that runs at a hook, called by the stub from its slot, `slot` of `slots`."""
+    """A function that runs at a hook, called by a stub from its slot."""
 
     template: str
     function: C
-    stub: C
     name: C
     context: C
-    slots: C
-    slot: int
     event: C = NOTHING
     events: tuple[C, ...] = ()
     calls: tuple[CallView, ...] = ()
     number: str = ""
-    compat_member: str = ""
-    compat_bits: int = 0
     counter: int = 0
+
+
+@dataclass(frozen=True)
+class StubView:
+    """What is attached: a function that calls the one in slot `slot` of `slots`.
+
+    Where all calls pass, that slot is the one of call 0 on this edge, and `calls` have one.
+    """
+
+    template: str
+    function: C
+    context: C
+    slots: C
+    slot: int
+    calls: int
+    number: str
+    compat_member: str
+    compat_bits: int
 
 
 @dataclass(frozen=True)
@@ -179,6 +192,7 @@ class ProgramView:
     events: tuple[EventView, ...]
     exec_events: tuple[EventView, ...]
     hooks: tuple[HookView, ...]
+    stubs: tuple[StubView, ...]
     kills: bool
     functions: tuple[C, ...]
     tries: tuple[MapView, ...]

@@ -137,7 +137,7 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     from etracee.kernel.btf import Btf
     from etracee.kernel.offsets import render_offsets
     from etracee.kernel.probe import Attachment, choose_attachment
-    from etracee.plan import Request, attach_by, make_plan
+    from etracee.plan import Request, attach_by, count_tracepoints, make_plan
     from etracee.render import render_program
     from etracee.runtime.load import OFFSETS, PROGRAM, import_bcc, load_and_attach
     from etracee.source_set import load_source_set
@@ -151,7 +151,7 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     import_bcc()
     wanted = source.profile.options.attach
     found = Attachment(running.attach, running.typed_loads) if running else None
-    found = found or choose_attachment(wanted)
+    found = found or choose_attachment(wanted, count_tracepoints(plan))
     plan = attach_by(plan, found.attach, typed_loads=found.typed_loads)
     program = render_program(plan)
     with Btf() as btf:

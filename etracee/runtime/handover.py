@@ -19,11 +19,12 @@ OWN_MAPS = ("counts", "left_open", "pending", "previous")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a function belongs: into slot `slot` of the map `slots`."""
+    """Where a function belongs: into slot `slot` of the map `slots`, from which `stub` calls it."""
 
     function: str
     slots: str
     slot: int
+    stub: str
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Loaded:
     """A program in the kernel; its functions run when they are put into their slots.
 
     `places` stand in the order in which they are to be filled. `programs` are the descriptors of
-    the functions, `stubs` and `links` those of what this load has attached, by function. Closing a
-    link detaches it. `maps` are all maps of the first program, and a later one's own. `files` are
-    those the profile was read from; `notes` are for the user.
+    the functions, by name; `stubs` and `links` those of what this load has attached, by the stub's.
+    Closing a link detaches it. `maps` are all maps of the first program, and a later one's own.
+    `files` are those the profile was read from; `notes` are for the user.
     """
 
     generation: int
@@ -54,8 +55,8 @@ class Loaded:
 class Running:
     """What a program must fit to that is to replace another: what it shares with it, and how.
 
-    `generation` is the new program's; it fits 16 bits. `attached` names the functions whose stubs
-    are attached already.
+    `generation` is the new program's; it fits 16 bits. `attached` names the stubs that are attached
+    already.
     """
 
     generation: int

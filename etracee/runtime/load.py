@@ -56,15 +56,16 @@ def load_and_attach(plan: Plan, directory: Path, running: Running | None) -> Loa
     hooks = [hook for hook in plan.hooks if _is_offered(hook)]
     _fill_maps(plan, bpf)
     _protect(bpf)
-    new = [hook for hook in hooks if not running or hook.function not in running.attached]
-    stubs = {hook.function: _load(bcc, bpf, hook, hook.stub) for hook in new}
+    attached = running.attached if running else frozenset()
+    new = {hook.stub: hook for hook in hooks if hook.stub not in attached}
+    stubs = {name: _load(bcc, bpf, hook, name) for name, hook in new.items()}
     return Loaded(
         generation=generation,
-        places=tuple(Place(hook.function, hook.slots, hook.slot) for hook in hooks),
+        places=tuple(Place(h.function, h.slots, h.slot, h.stub) for h in hooks),
         maps={name: fd for name, fd in maps.items() if not running or name not in running.maps},
         programs={hook.function: _load(bcc, bpf, hook, hook.function) for hook in hooks},
         stubs=stubs,
-        links={hook.function: _attach(hook, stubs[hook.function]) for hook in new},
+        links={name: _attach(hook, stubs[name]) for name, hook in new.items()},
         attach=plan.attach,
         typed_loads=plan.typed_loads,
         profile=plan.profile,

@@ -36,7 +36,7 @@ class Slots:
 
     @property
     def attached(self) -> frozenset[str]:
-        """Return the functions whose stubs are attached."""
+        """Return the names of the stubs that are attached."""
         return frozenset(self._links)
 
     @property
@@ -63,22 +63,22 @@ class Slots:
         self._stubs |= loaded.stubs
         self._links |= loaded.links
         if unneeded:
-            self._remove(unneeded)
+            self._remove(unneeded, self._links.keys() - {place.stub for place in loaded.places})
 
     def detach(self) -> None:
         """Detach all hooks."""
         while self._links:
             os.close(self._links.popitem()[1])
 
-    def _remove(self, places: Sequence[Place]) -> None:
-        """Detach hooks whose functions do nothing any more, and empty their slots.
+    def _remove(self, places: Sequence[Place], stubs: Iterable[str]) -> None:
+        """Detach the stubs that nobody needs any more, and empty the slots of `places`.
 
         Each takes the kernel 0.1 s, so a thread does it.
         """
         descriptors: list[int] = []
-        for place in places:
-            self._misses += _read_misses(self._stubs[place.function])
-            descriptors += (self._links.pop(place.function), self._stubs.pop(place.function))
+        for stub in stubs:
+            self._misses += _read_misses(self._stubs[stub])
+            descriptors += (self._links.pop(stub), self._stubs.pop(stub))
         arguments = (descriptors, [(self._maps[place.slots], place.slot) for place in places])
         self._detaching = threading.Thread(target=_clear, args=arguments, daemon=True)
         self._detaching.start()

@@ -28,8 +28,7 @@ class Path(Text):
     Missing where no path leads to the file (pipes, memfds, what is no longer mounted) and where the
     name cannot be read. Missing, and named in `truncated`, where the name has more than 4095 bytes,
     the kernel's path or the directory's more than 4094, name and directory together more than 7165,
-    or where more names and mounts lie on the way than the program follows: 128, fewer where one
-    raw tracepoint serves very many calls.
+    or where more names and mounts lie on the way than the program follows: 128.
 
     In a record (templates/bpf/path.c.j2): the kernel's path; or a NUL, the name as it was passed, a
     NUL and the directory's path, in which another NUL ends the part that lies above the root of the

@@ -119,7 +119,7 @@ def test_kernels_that_refuse_direct_reads(etracee: Etracee, tmp_path: Path) -> N
     launcher.write_text(
         "import sys, etracee.kernel.probe as probe\n"
         "from etracee.cli import main\n"
-        "probe.choose_attachment = lambda _: probe.Attachment('raw_tracepoint', False)\n"
+        "probe.choose_attachment = lambda *_: probe.Attachment('raw_tracepoint', False)\n"
         "main(sys.argv[1:])\n"
     )
     output = tmp_path / "events"

@@ -162,3 +162,5 @@ def test_hooks_are_those_of_the_events(tmp_path: Path) -> None:
     }
     raw = attach_by(found, "raw_tracepoint", typed_loads=True)
     assert {hook.name for hook in raw.hooks} == {"sys_exit", "sched_process_exit"}
+    assert {hook.stub for hook in raw.hooks} == {"attached_sys_exit", "attached_sched_process_exit"}
+    assert len({hook.slot for hook in raw.hooks}) == 3
