@@ -362,7 +362,7 @@ programs
 
 maps
   tracepoints      program array  1024 entries of 4 + 4 bytes  about 8 KiB
-  raw_tracepoints  program array  16 entries of 4 + 4 bytes    about 128 bytes
+  raw_tracepoints  program array  1040 entries of 4 + 4 bytes  about 8.1 KiB
   config           array          1 entry of 4 + 12 bytes      about 16 bytes
   counts           per-CPU array  2 entries of 4 + 32 bytes    about 128 bytes
   left_open        per-CPU array  2 entries of 4 + 8 bytes     about 32 bytes
