@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from etracee.command import Command
 from etracee.sinks.queue import describe as describe_drops
@@ -13,14 +13,7 @@ from etracee.summary import Summary
 
 def describe(summary: Summary, process: Command | None) -> str:
     """Return the summary: a table of events, then what is worth a line."""
-    rows: list[Sequence[object]] = [("event", "seen", "filtered", "sent", "lost", "cut")]
-    for name, counts in summary.counts.items():
-        if not counts.seen and name not in summary.delivered:
-            continue
-        rejected = summary.rejected.get(name, 0)
-        filtered, sent = counts.filtered + rejected, counts.sent - rejected
-        rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))
-    lines = [f"{row[0]!s:<16}" + "".join(f"{cell!s:>11}" for cell in row[1:]) for row in rows]
+    lines = list(_table(summary))
     lines += (f"alerts of {rule}: {count}" for rule, count in summary.alerts.items())
     lines += (f"held back by at_most, {r}: {count}" for r, count in _some(summary.suppressed))
     lines += (f"windows given up, too many, {r}: {count}" for r, count in _some(summary.evicted))
@@ -41,6 +34,28 @@ def describe(summary: Summary, process: Command | None) -> str:
     if process:
         lines.append(_describe_command(process))
     return "".join(f"{line}\n" for line in lines)
+
+
+MOST_UNSEEN = 20
+"""Events that were not seen are rows of the table too, unless there are more of them."""
+
+
+def _table(summary: Summary) -> Iterator[str]:
+    """Yield the rows of events, and how many are left out since none was seen."""
+    heading = ("event", "seen", "filtered", "sent", "lost", "cut")
+    unseen = [name for name in summary.delivered if not summary.counts[name].seen]
+    rows: list[tuple[object, ...]] = [heading]
+    for name, counts in summary.counts.items():
+        if not counts.seen and (name not in summary.delivered or len(unseen) > MOST_UNSEEN):
+            continue
+        rejected = summary.rejected.get(name, 0)
+        filtered, sent = counts.filtered + rejected, counts.sent - rejected
+        rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))
+    width = max(16, *(len(str(row[0])) for row in rows))
+    for row in rows:
+        yield str(row[0]).ljust(width) + "".join(f"{cell!s:>11}" for cell in row[1:])
+    if len(unseen) > MOST_UNSEEN:
+        yield f"{len(unseen)} more events, of which none was seen"
 
 
 def _some(counts: Counter[str]) -> list[tuple[str, int]]:
