@@ -124,6 +124,7 @@ class Running:
 
     process: subprocess.Popen[bytes]
     output_file: Path | None
+    patience: float = PATIENCE
 
     def read_output(self) -> bytes:
         """Return what has been written so far."""
@@ -152,7 +153,7 @@ class Running:
 
     def wait(self) -> Run:
         """Wait for the end."""
-        stdout, stderr = self.process.communicate(timeout=PATIENCE)
+        stdout, stderr = self.process.communicate(timeout=self.patience)
         output = self.read_output() if self.output_file else stdout
         return Run(self.process.returncode, output, stdout, stderr.decode())
 
@@ -171,9 +172,10 @@ def until(condition: Callable[[], bool], what: str, running: Running | None = No
 
 @dataclass
 class Etracee:
-    """Starts etracee, with its files in `directory`."""
+    """Starts etracee, with its files in `directory`; it may run for `patience` seconds."""
 
     directory: Path
+    patience: float = PATIENCE
     started: list[Running] = field(default_factory=list)
 
     def start(
@@ -197,7 +199,7 @@ class Etracee:
             stderr=subprocess.PIPE,
             **{"cwd": self.directory, **popen},
         )
-        running = Running(process, output)
+        running = Running(process, output, self.patience)
         self.started.append(running)
         return running
 

@@ -1,0 +1,286 @@
+"""Compare what strace and etracee say of the same calls, field by field, by the field's type.
+
+A difference is named and explained by the tables at the end, or it is a mismatch.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+from kernel_differences import MEMBERS, explain, explain_absence, explain_surplus, place_of
+from kernel_run import Event, exact, exact_list
+from kernel_strace import Call, Text, parse_list, parse_number, parse_string
+
+from etracee.catalog import EventType, Field
+from etracee.catalog.model import Argument, PartOf
+from etracee.types.base import Kind
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the two say of a field; `reason` explains it, None where nothing does."""
+
+    call: str
+    field: str
+    strace: str
+    etracee: str
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.call}: {self.field}: strace {self.strace}, etracee {self.etracee}"
+
+
+@dataclass
+class Agreement:
+    """The figure: calls compared, values compared, differences, by system call."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    values: Counter[str] = field(default_factory=Counter)
+    explained: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    mismatches: list[Difference] = field(default_factory=list)
+
+    def add(self, differences: Sequence[Difference]) -> None:
+        """Take the differences of a call."""
+        for each in differences:
+            if each.reason is None:
+                self.mismatches.append(each)
+            else:
+                self.explained[each.call, each.field, each.reason] += 1
+
+    def merge(self, other: Agreement) -> None:
+        """Take what another run has found."""
+        self.calls += other.calls
+        self.values += other.values
+        self.explained += other.explained
+        self.mismatches += other.mismatches
+
+    def lines(self) -> Iterator[str]:
+        """Yield the table, and what was found different."""
+        wrong = Counter(each.call for each in self.mismatches)
+        named: Counter[str] = Counter()
+        for (call, _, _), count in self.explained.items():
+            named[call] += count
+        yield f"{'call':24}{'calls':>9}{'values':>9}{'mismatches':>12}{'explained':>11}"
+        for call in sorted({*self.calls, *wrong}):
+            numbers = self.calls[call], self.values[call], wrong[call], named[call]
+            yield "{:24}{:9}{:9}{:12}{:11}".format(call, *numbers)
+        totals = (sum(each.values()) for each in (self.calls, self.values, wrong, named))
+        yield "{:24}{:9}{:9}{:12}{:11}".format("all", *totals)
+
+    def reasons(self) -> Iterator[str]:
+        """Yield the explained differences, by reason and field."""
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for (call, name, reason), count in self.explained.items():
+            found[reason][f"{call}.{name}"] += count
+        for reason, places in sorted(found.items()):
+            yield f"{reason}: " + ", ".join(f"{place} {count}" for place, count in places.items())
+
+    def samples(self, most: int = 20) -> Iterator[str]:
+        """Yield mismatches, at most three of one field."""
+        shown: Counter[tuple[str, str]] = Counter()
+        for each in self.mismatches:
+            shown[each.call, each.field] += 1
+            if shown[each.call, each.field] <= 3 and most:
+                most -= 1
+                yield str(each)
+
+
+def compare(
+    calls: Sequence[Call], events: Sequence[Event], types: Mapping[str, EventType]
+) -> Agreement:
+    """Compare thread by thread, in the order of the calls' ends; only calls of `types` count."""
+    agreement = Agreement()
+    theirs, ours = defaultdict(list), defaultdict(list)
+    for call in calls:
+        if call.name in types:
+            theirs[call.tid].append(call)
+    for event in events:
+        ours[event["tid"]].append(event)
+    for tid in sorted({*theirs, *ours}):
+        for call, event in _align(theirs[tid], ours[tid]):
+            if event is not None or call is None or call.returned:
+                _compare_pair(agreement, call, event, types)
+    return agreement
+
+
+def _align(
+    calls: Sequence[Call], events: Sequence[Event]
+) -> Iterator[tuple[Call | None, Event | None]]:
+    """Pair what one thread did; a call that one of the two lacks stands alone."""
+    left = [(call.name, call.ret) for call in calls]
+    right = [(name_of(event), event["ret"]) for event in events]
+    if [name for name, _ in left] == [name for name, _ in right]:
+        yield from zip(calls, events, strict=True)
+        return
+    for _, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        if [name for name, _ in left[a:b]] == [name for name, _ in right[c:d]]:
+            yield from zip(calls[a:b], events[c:d], strict=True)
+        else:
+            yield from ((call, None) for call in calls[a:b])
+            yield from ((None, event) for event in events[c:d])
+
+
+def name_of(event: Event) -> str:
+    """Return the call's name."""
+    return str(event["type"]).removeprefix("syscall.")
+
+
+def _compare_pair(
+    agreement: Agreement,
+    call: Call | None,
+    event: Event | None,
+    types: Mapping[str, EventType],
+) -> None:
+    name = call.name if call is not None else name_of(event or {})
+    agreement.calls[name] += 1
+    if call is None or event is None:
+        reason = explain_absence(call) if call is not None else explain_surplus(event or {})
+        left, right = str(call or "nothing"), str(event or "nothing")
+        agreement.add([Difference(name, "the call", left, right, reason)])
+        return
+    found = [_compare_result(call, event)]
+    agreement.values[name] += 1
+    for each in types[name].fields.values():
+        if each.name in event:
+            agreement.values[name] += 1
+            found.append(_compare_field(call, event, types[name], each))
+    agreement.add([each for each in found if each is not None])
+
+
+def _compare_result(call: Call, event: Event) -> Difference | None:
+    if not call.returned:
+        reason = "the process was ended within the call"
+    elif call.ret is not None and (call.ret - event["ret"]) % (1 << 64) == 0:
+        return None
+    else:
+        reason = None
+    return Difference(call.name, "ret", str(call.ret), str(event["ret"]), reason)
+
+
+def _compare_field(call: Call, event: Event, kind: EventType, told: Field) -> Difference | None:
+    if not isinstance(told.origin, Argument | PartOf):
+        return None
+    text = text_of(call, kind, told)
+    shown = shown_of(event, told)
+    problem = _problem(text, shown, told, event)
+    if problem is None:
+        return None
+    reason = explain(call, told.name, text, same_number=problem == _NAMES)
+    return Difference(call.name, told.name, text or "nothing", f"{shown!r} ({problem})", reason)
+
+
+def text_of(call: Call, kind: EventType, told: Field) -> str | None:
+    """Return what strace prints of a field; None where it prints nothing."""
+    origin = told.origin
+    if isinstance(origin, PartOf):
+        whole = text_of(call, kind, kind.fields[origin.whole])
+        return (
+            None
+            if whole is None
+            else MEMBERS[type(kind.fields[origin.whole].type).__name__](whole, told.name)
+        )
+    assert isinstance(origin, Argument)
+    place = place_of(call, told.name, origin.index)
+    if isinstance(place, str):
+        starts = (each for each in call.arguments if each.startswith(f"{place}="))
+        return next((each.partition("=")[2] for each in starts), None)
+    return call.arguments[place] if place is not None and place < len(call.arguments) else None
+
+
+def shown_of(event: Event, told: Field) -> object:
+    """Return a field's value as it is printed, texts as bytes."""
+    if told.kind is Kind.TEXT:
+        return exact(event, told.name)
+    if told.kind is Kind.TEXTS:
+        return exact_list(event, told.name)
+    return event[told.name]
+
+
+def _problem(text: str | None, shown: object, told: Field, event: Event) -> str | None:
+    """Return what is wrong, or None."""
+    if text is None:
+        return None if shown is None else "strace has no value"
+    return _CHECKS[told.kind](text, shown, told, told.name in event.get("truncated", []))
+
+
+_NAMES = "the same number, other names"
+
+
+def _check_number(text: str, shown: object, told: Field, cut: bool) -> str | None:
+    theirs = parse_number(text)
+    if theirs is None:
+        return "strace has no number"
+    if shown is None:
+        return "etracee has no number"
+    ours = told.type.read_shown(shown)
+    assert isinstance(ours, int)
+    bits = told.type.storage.size * 8
+    if not -(1 << bits - 1) <= theirs.value < 1 << bits:
+        return f"more than {bits} bits"
+    if (theirs.value - ours) % (1 << bits):
+        return "another number"
+    if theirs.names is not None and theirs.names != str(shown):
+        return _NAMES
+    if theirs.names is None and not _is_plain(str(shown)):
+        return _NAMES
+    return None
+
+
+def _is_plain(shown: str) -> bool:
+    return re.fullmatch(r"-?\d+|0x[0-9a-f]+|0[0-7]+", shown) is not None
+
+
+def _check_text(text: str, shown: object, told: Field, cut: bool) -> str | None:
+    theirs = parse_string(text)
+    if theirs is None:
+        return None if shown is None and parse_number(text) else _no_text(text, shown)
+    if not isinstance(shown, bytes):
+        return "etracee has no text"
+    return None if _same(theirs, Text(shown, cut)) else "another text"
+
+
+def _no_text(text: str, shown: object) -> str | None:
+    return None if text == "NULL" and shown is None else "strace has no text"
+
+
+def _same(theirs: Text, ours: Text) -> bool:
+    if ours.cut and theirs.value.startswith(ours.value):
+        return True
+    return theirs.value == ours.value or (theirs.cut and ours.value.startswith(theirs.value))
+
+
+def _check_texts(text: str, shown: object, told: Field, cut: bool) -> str | None:
+    elements = [] if text == "NULL" else parse_list(text)
+    if elements is None or shown is None:
+        return None if elements is None and shown is None else "only one of the two has a list"
+    assert isinstance(shown, list)
+    for index, (theirs, ours) in enumerate(zip(elements, shown, strict=False)):
+        last = cut and index == len(shown) - 1
+        string = parse_string(theirs)
+        if string is None or not _same(string, Text(ours, last)):
+            return f"element {index} differs"
+    return None if len(elements) == len(shown) or cut or "..." in elements else "another length"
+
+
+def _check_address(text: str, shown: object, told: Field, cut: bool) -> str | None:
+    theirs = parse_string(text)
+    if theirs is None:
+        return "strace has no address"
+    address = ipaddress.ip_address(theirs.value.decode())
+    address = getattr(address, "ipv4_mapped", None) or address
+    return None if str(address) == shown else "another address"
+
+
+_Check = Callable[[str, object, Field, bool], str | None]
+_CHECKS: Mapping[Kind, _Check] = {
+    Kind.NUMBER: _check_number,
+    Kind.FLAGS: _check_number,
+    Kind.TEXT: _check_text,
+    Kind.TEXTS: _check_texts,
+    Kind.ADDRESS: _check_address,
+}
