@@ -22,7 +22,7 @@ _UNFINISHED = " <unfinished ...>"
 _MOVED = re.compile(r" <pid changed to (?P<tid>\d+) \.\.\.>$")
 _SUPERSEDED = re.compile(r"\+\+\+ superseded by execve in pid (?P<tid>\d+) \+\+\+")
 _RESUMED = re.compile(r"<\.\.\. (?P<name>\w+) resumed>")
-_CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>.*)")
+_CALL = re.compile(r"(?P<name>\w+|\?\?\?)\((?P<arguments>.*)\)\s+= (?P<result>.*)")
 _STRING = re.compile(r'@?"(?P<bytes>(?:\\x[0-9a-f]{2})*)"(?P<cut>\.\.\.)?')
 _KERNEL_ONLY = {
     "ERESTARTSYS": 512, "ERESTARTNOINTR": 513, "ERESTARTNOHAND": 514, "ENOIOCTLCMD": 515,
