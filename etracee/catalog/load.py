@@ -100,7 +100,7 @@ class _Reader:
         return EventType(name, entry.doc, entry.flow, number, fields, default, families, tracepoint)
 
     def _lifecycle(self, name: str, entry: LifecycleEntry) -> EventType:
-        captured = (self._captured(self._field_entry(item)) for item in entry.fields)
+        captured = (self._captured(*self._field_entry(item)) for item in entry.fields)
         fields = dict(self._with_parts(captured))
         default, tracepoint = entry.default, entry.tracepoint
         return EventType(name, entry.doc, entry.flow, None, fields, default, (), tracepoint)
@@ -125,9 +125,13 @@ class _Reader:
         changes = {key: value for key, value in item.items() if key != "name"}
         return name, FieldEntry(**{**self.known.get(name, {}), **changes})
 
-    def _captured(self, named: tuple[str, FieldEntry]) -> Field:
-        name, entry = named
-        return Field(name, self._type(entry), entry.doc, Source.KERNEL, Captured())
+    def _captured(self, name: str, entry: FieldEntry) -> Field:
+        kind = self._type(entry)
+        if entry.read:
+            return Field(name, kind, entry.doc, Source.KERNEL, Walk(entry.read, entry.of))
+        template = entry.capture or kind.capture
+        source = Source.IMAGE if template == "image_strings" else Source.KERNEL
+        return Field(name, kind, entry.doc, source, Captured(template))
 
     def _with_parts(self, fields: Iterator[Field]) -> Iterator[tuple[str, Field]]:
         for field in fields:

@@ -23,7 +23,11 @@ class Flow(str, enum.Enum):
     """Which hooks an event needs, and which template makes it."""
 
     SYSCALL = "syscall"  # the call's exit alone: arguments and result lie in the saved registers
+    TWICE = "twice"  # the call's exit in the caller; the process that it makes returns from it too
+    ENTRY = "entry"  # the call's entry alone: it does not return
     EXEC = "exec"  # entry, and sched_process_exec or the call's exit: success replaces the memory
+    FORK = "fork"  # sched_process_fork, where it is no thread
+    IMAGE = "image"  # sched_process_exec
     EXIT = "exit"  # sched_process_exit, when the last thread ends
 
 
@@ -37,6 +41,10 @@ class FieldEntry(BaseModel):
     argument: str | None = None
     when: str | None = None
     read: tuple[str, ...] = ()
+    of: str = "task"
+    """Where `read` begins: a variable of the hook's function."""
+    capture: str | None = None
+    """The template under capture/ that fills the field, where it is not that of its type."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -97,6 +105,7 @@ class Source(str, enum.Enum):
     KERNEL = "kernel memory"
     USER_EXIT = "user memory at exit"
     USER_ENTRY = "user memory at entry"
+    IMAGE = "memory of the new image, before it runs"
     KERNEL_OR_USER = "kernel memory, and user memory where joined"
     DERIVED = "derived from other fields"
 
@@ -111,9 +120,13 @@ class Argument:
 
 @dataclass(frozen=True)
 class Walk:
-    """Origin: kernel structures, from the task on; each step is `struct.member…`."""
+    """Origin: kernel structures; each step is `struct.member…`.
+
+    `of` is the variable of the hook's function that the first step begins at.
+    """
 
     steps: tuple[str, ...]
+    of: str = "task"
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,9 @@ class ReturnValue:
 
 @dataclass(frozen=True)
 class Captured:
-    """Origin: the macro that the type's `capture` names, which needs nothing but the task."""
+    """Origin: the hook's own arguments, by the template under capture/ of that name."""
+
+    template: str
 
 
 @dataclass(frozen=True)

@@ -130,12 +130,14 @@ class _Checker:
         return NO
 
     def truth(self, written: Written, field: Field, event: str) -> Tree:
-        if not isinstance(field.origin, Derivation):
+        if field.kind is not Kind.TRUTH:
             return self.fail(
                 written.at,
                 f"{written.name} is no boolean and cannot stand alone",
                 f"compare it, as in `{written.name} exists`",
             )
+        if not isinstance(field.origin, Derivation):
+            return Test(field, all_operators()["="], 1, written.name)
         return self.implied(field.origin.expression, event)
 
     def implied(self, expression: str, event: str) -> Tree:

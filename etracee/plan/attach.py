@@ -49,8 +49,9 @@ def _call(event: EventPlan, attach: str, edge: str) -> Hook:
     return Hook(attach, f"syscalls:{name}", name, slot, edge, event.name)
 
 
-def _scheduler(name: str) -> Hook:
-    return Hook("raw_tracepoint", name, name, _RAW_SLOTS[name])
+def _scheduler(name: str, function: str | None = None) -> Hook:
+    function = function or name
+    return Hook("raw_tracepoint", name, function, _RAW_SLOTS[function])
 
 
 EDGES = {"enter": 0, "exit": 1}
@@ -58,13 +59,14 @@ _RAW_SLOTS = {
     "sched_process_exec": 0,
     "sched_process_exit": 1,
     "sched_process_fork": 2,
+    "new_image": 3,
 }
 CALLS = 512
 """Calls that have slots: those whose number is below this."""
 RAW_CALLS = 16
 """The slot of call 0 among raw tracepoints; the others' come before."""
 RAW_SLOTS, TRACEPOINT_SLOTS = RAW_CALLS + 2 * CALLS, 2 * CALLS
-"""Slots, by name or by number of the call. A monitor that runs relies on them: numbers stay."""
+"""Slots, by function or by number of the call. A monitor that runs relies on them: numbers stay."""
 
 
 def _syscall(event: EventPlan, attach: str) -> Iterator[Hook]:
@@ -77,8 +79,23 @@ def _exec(event: EventPlan, attach: str) -> Iterator[Hook]:
     yield _call(event, attach, "enter")
 
 
+def _fork(_event: EventPlan, _attach: str) -> Iterator[Hook]:
+    yield _scheduler("sched_process_fork")
+
+
+def _image(_event: EventPlan, _attach: str) -> Iterator[Hook]:
+    """Apart from what finishes an execve, which the program before may be called for."""
+    yield _scheduler("sched_process_exec", "new_image")
+
+
 def _exit(_event: EventPlan, _attach: str) -> Iterator[Hook]:
     yield _scheduler("sched_process_exit")
 
 
-_HOOKS = {Flow.SYSCALL: _syscall, Flow.EXEC: _exec, Flow.EXIT: _exit}
+_HOOKS = {
+    Flow.SYSCALL: _syscall,
+    Flow.EXEC: _exec,
+    Flow.FORK: _fork,
+    Flow.IMAGE: _image,
+    Flow.EXIT: _exit,
+}

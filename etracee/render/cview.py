@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import Argument, FileOf, ReturnValue, Walk
+from etracee.catalog.model import Argument, Captured, FileOf, ReturnValue, Walk
 from etracee.event import Slot
 from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
@@ -35,7 +35,13 @@ Offset = Callable[[str], C]
 """Names the offset of `struct.member…` in C, and notes that it is needed."""
 
 
-_TEMPLATES = {Flow.SYSCALL: "syscall.c.j2", Flow.EXEC: "exec.c.j2", Flow.EXIT: "exit.c.j2"}
+_TEMPLATES = {
+    Flow.SYSCALL: "syscall.c.j2",
+    Flow.EXEC: "exec.c.j2",
+    Flow.FORK: "fork.c.j2",
+    Flow.IMAGE: "image.c.j2",
+    Flow.EXIT: "exit.c.j2",
+}
 
 
 def view_program(plan: Plan, offset: Offset) -> ProgramView:
@@ -112,10 +118,11 @@ class _EventBuilder:
             return self.argument(event, template, slot, origin)
         if isinstance(origin, FileOf):
             return self.path(event, slot, origin)
-        return Step(template, name)
+        assert isinstance(origin, Captured), f"{field.name} has no place of its own"
+        return self.captured(event, slot, origin)
 
     def walk(self, template: str, name: C, slot: Slot, origin: Walk) -> Step:
-        base = C("task")
+        base = c_ident(origin.of)
         for step in origin.steps[:-1]:
             base = c("POINTER({base}, {offset})", base=base, offset=self.offset(step))
         last = self.offset(origin.steps[-1])
@@ -123,7 +130,15 @@ class _EventBuilder:
             words = tuple(range(0, slot.size, 8))
             return Step(template, name, base=base, offset=last, words=words)
         kind = C(slot.storage.c_type)
-        return Step(template, name, value=c("LOAD({t}, {b}, {o})", t=kind, b=base, o=last))
+        load = c("{load}({t}, {b}, {o})", load=_LOADS[origin.of], t=kind, b=base, o=last)
+        return Step(template, name, value=load)
+
+    def captured(self, event: EventPlan, slot: Slot, origin: Captured) -> Step:
+        template, name = f"capture/{origin.template}.c.j2", c_ident(slot.name)
+        if not slot.storage.variable:
+            return Step(template, name)
+        mask, limit_mask = ones(bytes_before(event, slot)), ones(slot.limit)
+        return Step(template, name, mask=mask, limit=slot.limit, limit_mask=limit_mask)
 
     def argument(self, event: EventPlan, template: str, slot: Slot, origin: Argument) -> Step:
         value = self.register(origin.index)
@@ -165,6 +180,10 @@ class _EventBuilder:
             return C("0")
         return c("LOAD(u64, regs, {offset})", offset=self.offset(registers[index]))
 
+
+_LOADS = {"task": C("LOAD"), "child": C("READ")}
+"""How members are read, by the variable that they are reached from: the verifier knows the type of
+the task alone."""
 
 _RESULTS = {None: C("-1"), "descriptor": C("ret"), "root": C("ret ? -1 : PROCESS_ROOT")}
 """The descriptor by which a file is found after the call, or -1, by what the call's result is."""
@@ -256,7 +275,7 @@ MOST_DEPTH = 128
 
 
 def _walks(plan: Plan) -> bool:
-    return any(isinstance(field.origin, FileOf) for e in plan.events for field in e.captures)
+    return any(isinstance(field.type, Path) for e in plan.events for field in e.captures)
 
 
 def _hook(hook: Hook, plan: Plan) -> HookView:
@@ -309,7 +328,8 @@ _FLOWS: dict[str, tuple[Flow, ...]] = {
     "exit": (Flow.EXEC, Flow.SYSCALL),
     "sched_process_exec": (Flow.EXEC,),
     "sched_process_exit": (Flow.EXIT,),
-    "sched_process_fork": (),
+    "sched_process_fork": (Flow.FORK,),
+    "new_image": (Flow.IMAGE,),
 }
 """Which events a hook is for, by the edge of calls or by its name."""
 

@@ -1,4 +1,4 @@
-"""How a process ended, as wait(2) packs it: exit code or signal."""
+"""How a process ended, as wait(2) packs it: exit code or signal, and whether it left a core."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from etracee.types.base import Kind, Part, Type, integer
 from etracee.types.named import Named
 from etracee.types.number import Number
+from etracee.types.truth import Truth
 
 
 class WaitStatus(Type):
-    """The 16 bits of wait(2): exit code in bits 8-15, signal in bits 0-6."""
+    """The 16 bits of wait(2): exit code in bits 8-15, core dumped in bit 7, signal in bits 0-6."""
 
     kind = Kind.OPAQUE
     capture = "wait_status"
@@ -23,7 +24,7 @@ class WaitStatus(Type):
 
     @property
     def parts(self) -> Mapping[str, Part]:
-        """Exit code and signal, of which one is missing."""
+        """Exit code and signal, of which one is missing, and whether memory was dumped."""
         return {
             "exit_code": Part(
                 Number("u32"),
@@ -37,6 +38,12 @@ class WaitStatus(Type):
                 signal,
                 "wait_signal",
             ),
+            "core_dumped": Part(
+                Truth(),
+                "Whether the signal left a core dump, to a file or to a program: core(5).",
+                core_dumped,
+                "wait_core_dumped",
+            ),
         }
 
 
@@ -48,6 +55,11 @@ def exit_code(status: int) -> int | None:
 def signal(status: int) -> int | None:
     """Return the number of the signal that ended the process, or None."""
     return status & 0x7F or None
+
+
+def core_dumped(status: int) -> bool:
+    """Say whether the process left a core dump."""
+    return bool(status & 0x80)
 
 
 TYPES = {"wait_status": WaitStatus}

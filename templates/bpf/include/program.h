@@ -24,6 +24,7 @@ static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)
 #define GENERATION 0
 #endif
 static long (*send_signal)(u32 number) = (void *)109;
+static u64 (*time_since_boot)(void) = (void *)125; /* in ns, time asleep included */
 
 /* The formats of syscalls:sys_enter_* and sys_exit_*: events/syscalls/.../format in tracefs. */
 struct call_entry {

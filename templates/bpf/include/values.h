@@ -142,4 +142,14 @@ static __always_inline u32 wait_signal(u32 status)
     return status & 0x7f;
 }
 
+static __always_inline u32 wait_core_dumped_exists(u32 status)
+{
+    return 1;
+}
+
+static __always_inline u32 wait_core_dumped(u32 status)
+{
+    return (status & 0x80) != 0;
+}
+
 #endif
