@@ -63,9 +63,11 @@ class Generation:
             del totals[_TREE]
         return totals
 
-    def _read_left_open(self) -> dict[str, int]:
-        """Return, by event, how many the kernel filtered although a text was cut."""
-        counts = Map.of(self.maps["left_open"], per_cpu=True)
+    def _read_by_event(self, counter: str) -> dict[str, int]:
+        """Return a counter of the kernel's by event; nothing where the program has none."""
+        if counter not in self.maps:
+            return {}
+        counts = Map.of(self.maps[counter], per_cpu=True)
         totals = {}
         for index, name in enumerate(self.decoder.names):
             raw = counts.lookup(struct.pack("<I", index)) or b""
@@ -91,7 +93,8 @@ class Generation:
         summary.cut.update(dict(zip(decoder.names, decoder.cut, strict=True)))
         summary.rejected.update(dict(zip(decoder.names, decoder.rejected, strict=True)))
         summary.open_answers.update({name: count for name, count in answers if count})
-        summary.cut_and_filtered.update(self._read_left_open())
+        summary.cut_and_filtered.update(self._read_by_event("left_open"))
+        summary.unpaired.update(self._read_by_event("unpaired"))
         return summary
 
     @property

@@ -44,6 +44,8 @@ class Summary:
     open_answers: Counter[str] = field(default_factory=Counter)
     cut_and_filtered: Counter[str] = field(default_factory=Counter)
     """Events that the kernel filtered although the end of a cut text might have kept them."""
+    unpaired: Counter[str] = field(default_factory=Counter)
+    """Calls whose entry was not seen, so that it is not known how long they took."""
     levels: set[str] = field(default_factory=set)
     misses: int = 0
     strays: int = 0
@@ -68,6 +70,7 @@ class Summary:
         self.alerts.update(other.alerts)
         self.open_answers.update(other.open_answers)
         self.cut_and_filtered.update(other.cut_and_filtered)
+        self.unpaired.update(other.unpaired)
         self.levels |= other.levels
         self.misses += other.misses
         self.strays += other.strays

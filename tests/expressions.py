@@ -212,6 +212,8 @@ def sample_of(fields: Mapping[str, Field], packed: dict[str, Any], cut: list[str
 
 def decoded(field: Field, value: Any) -> Any:
     """Return what a slot's value is to the operators."""
+    if value == field.type.missing:
+        return None
     if isinstance(field.type, Path) and value is not None:
         return path.resolve(value)
     if field.kind is Kind.TEXTS and value is not None:

@@ -16,6 +16,7 @@ from etracee.catalog.model import (
     Captured,
     Catalog,
     Derivation,
+    Elapsed,
     EventType,
     Field,
     FieldEntry,
@@ -35,6 +36,8 @@ from etracee.problems import host_lacks
 from etracee.types import Type, make_type
 
 DATA = Path(__file__).parent / "data"
+DURATION = "duration_ns"
+"""The field of every call that returns."""
 
 
 @functools.cache
@@ -91,7 +94,8 @@ class _Reader:
         )
         for derived, expression in entry.derived.items():
             fields[derived] = self._derived(derived, expression)
-        fields["ret"] = self._result()
+        for field in self._results(entry):
+            fields[field.name] = field
         named = (name for name, field in fields.items() if isinstance(field.origin, Argument))
         default = entry.default or tuple(named)
         number = entry.number[self.arch]
@@ -106,7 +110,9 @@ class _Reader:
         return EventType(name, entry.doc, entry.flow, None, fields, default, (), tracepoint)
 
     def _arguments(self, entry: SyscallEntry) -> Iterator[Field]:
-        for index, item in enumerate(entry.arguments):
+        written = entry.arguments
+        items = written[self.arch] if isinstance(written, Mapping) else written
+        for index, item in enumerate(items):
             name, field = self._field_entry({"name": item} if isinstance(item, str) else item)
             kind = self._type(field)
             origin = Argument(index, field.argument or name)
@@ -144,9 +150,16 @@ class _Reader:
         entry = FieldEntry(**self.known[name])
         return Field(name, self._type(entry), entry.doc, Source.DERIVED, Derivation(expression))
 
-    def _result(self) -> Field:
-        entry = FieldEntry(**self.known["ret"])
-        return Field("ret", self._type(entry), entry.doc, Source.REGISTERS, ReturnValue())
+    def _results(self, call: SyscallEntry) -> Iterator[Field]:
+        """Yield what is known when a call returns; nothing where it does not."""
+        if call.flow is Flow.ENTRY:
+            return
+        for name, when in (("ret", None), *call.returns.items()):
+            entry = FieldEntry(**self.known[name])
+            kind, source = self._type(entry), Source.REGISTERS
+            yield Field(name, kind, entry.doc, source, ReturnValue(), when)
+        entry = FieldEntry(**self.known[DURATION])
+        yield Field(DURATION, self._type(entry), entry.doc, Source.CLOCK, Elapsed())
 
     def _context(self, name: str, entry: FieldEntry) -> Field:
         return Field(name, self._type(entry), entry.doc, Source.KERNEL, Walk(entry.read))
@@ -175,7 +188,7 @@ _NAME_TABLES = {"names", "signals", "families"}
 def _argument_source(kind: Type, flow: Flow) -> Source:
     if kind.capture == "scalar":
         return Source.REGISTERS
-    return Source.USER_ENTRY if flow is Flow.EXEC else Source.USER_EXIT
+    return Source.USER_ENTRY if flow in (Flow.EXEC, Flow.ENTRY) else Source.USER_EXIT
 
 
 def _index(fields: Mapping[str, Field], name: str | None) -> int | None:

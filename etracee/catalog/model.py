@@ -19,6 +19,10 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+SYSCALL = "syscall."
+"""What stands before the name of a call that a lifecycle event has too."""
+
+
 class Flow(str, enum.Enum):
     """Which hooks an event needs, and which template makes it."""
 
@@ -65,6 +69,10 @@ class PathEntry(Entry):
     result: Literal["descriptor", "root"] | None = None
 
 
+Arguments = tuple[str | Mapping[str, Any], ...]
+"""Names of fields, or fields with what differs from fields.yaml."""
+
+
 class SyscallEntry(Entry):
     """A system call: its numbers by architecture and its arguments in the kernel's order."""
 
@@ -72,11 +80,14 @@ class SyscallEntry(Entry):
     number: Mapping[str, int]
     tracepoint: str | None = None
     """What its tracepoints call it, where that is not the call's own name."""
-    arguments: tuple[str | Mapping[str, Any], ...] = ()
+    arguments: Arguments | Mapping[str, Arguments] = ()
+    """By architecture, where their order differs."""
     families: tuple[str, ...] = ()
     flow: Flow = Flow.SYSCALL
     paths: Mapping[str, PathEntry] = Key(default_factory=dict)
     derived: Mapping[str, str] = Key(default_factory=dict)
+    returns: Mapping[str, str] = Key(default_factory=dict)
+    """Fields that are the call's result, each with when it is one."""
     default: tuple[str, ...] | None = None
 
 
@@ -106,6 +117,7 @@ class Source(str, enum.Enum):
     USER_EXIT = "user memory at exit"
     USER_ENTRY = "user memory at entry"
     IMAGE = "memory of the new image, before it runs"
+    CLOCK = "clock at entry and exit"
     KERNEL_OR_USER = "kernel memory, and user memory where joined"
     DERIVED = "derived from other fields"
 
@@ -149,6 +161,11 @@ class ReturnValue:
 
 
 @dataclass(frozen=True)
+class Elapsed:
+    """Origin: the time since the call's entry, which needs a hook there."""
+
+
+@dataclass(frozen=True)
 class Captured:
     """Origin: the hook's own arguments, by the template under capture/ of that name."""
 
@@ -170,7 +187,7 @@ class Derivation:
     expression: str
 
 
-Origin = Argument | FileOf | Walk | ReturnValue | Captured | PartOf | Derivation
+Origin = Argument | FileOf | Walk | ReturnValue | Elapsed | Captured | PartOf | Derivation
 
 
 @dataclass(frozen=True)
@@ -210,6 +227,11 @@ class EventType:
     tracepoint: str
     """Of a call, the name in its tracepoints sys_enter_… and sys_exit_…"""
 
+    @property
+    def never_returns(self) -> bool:
+        """Say whether it is a call without a result."""
+        return self.flow is Flow.ENTRY
+
 
 class Compat(Entry):
     """Where a task says that it is within a 32-bit call."""
@@ -237,3 +259,8 @@ class Catalog:
     families: Mapping[str, tuple[str, ...]]
     elsewhere: frozenset[str]
     """Calls that only other architectures have."""
+
+    def call(self, name: str) -> EventType | None:
+        """Return the event of a system call; `syscall.` tells its name from a lifecycle event's."""
+        event = self.events.get(f"{SYSCALL}{name}") or self.events.get(name)
+        return event if event is not None and event.number is not None else None

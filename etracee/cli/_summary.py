@@ -24,6 +24,10 @@ def describe(summary: Summary, process: Command | None) -> str:
         f"filtered by the kernel although a text was cut, {name}: {count}"
         for name, count in _some(summary.cut_and_filtered)
     )
+    lines += (
+        f"without duration_ns, since their entry was not seen, {name}: {count}"
+        for name, count in _some(summary.unpaired)
+    )
     if summary.left_over:
         lines.append(f"not delivered, since --count was reached: {summary.left_over}")
     if summary.misses:

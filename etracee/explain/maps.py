@@ -40,14 +40,12 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     yield _array("counts", "per-CPU array", 32, view.counters, cpus)
     yield _array("left_open", "per-CPU array", 8, view.counters, cpus)
     yield _array("scratch", "per-CPU array", scratch, 1, cpus)
-    if view.exec_events:
-        yield _hash("pending", "LRU hash", scratch, 512)
-        yield _array("previous", "program array", 4, 1, 1)
+    yield from _of_calls(view, cpus)
     ring = plan.options.ring_buffer
     yield Map("events", "ring buffer", 0, 0, ring, ring)
     if view.paths:
         yield _array("walks", "per-CPU array", WALK, 1, cpus)
-    if any(hook.function == "sched_process_exit" for hook in plan.hooks):
+    if any(hook.function == "sched_process_exit" and hook.events for hook in view.hooks):
         yield _hash("ended", "LRU hash", 4, 1024, key=16)
     if view.kills:
         yield _hash("protected", "hash", 4, 1024)
@@ -57,6 +55,17 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
         key, value, entries = 4 + trie.size, 8 * trie.words, max(len(trie.entries), 1)
         memory = len(trie.entries) * (TRIE_NODE + key + value)
         yield Map(f"{trie.field}_trie", "LPM trie", key, value, entries, memory)
+
+
+def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
+    """Yield what is kept of calls from their entry to their exit."""
+    if view.exec_events:
+        yield _hash("pending", "LRU hash", view.scratch_words * 8, 512)
+        yield _array("previous", "program array", 4, 1, 1)
+    if view.times:
+        yield _array("unpaired", "per-CPU array", 8, view.counters, cpus)
+    if view.notes_entries:
+        yield _hash("begun", "hash", 16, view.timed_threads)
 
 
 def _array(name: str, kind: str, value: int, entries: int, copies: int) -> Map:

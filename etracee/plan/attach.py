@@ -36,8 +36,14 @@ def count_tracepoints(plan: Plan) -> int:
 
 
 def _hooks(events: tuple[EventPlan, ...], attach: str) -> list[Hook]:
-    found = (hook for event in events for hook in _HOOKS[event.type.flow](event, attach))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(hook for event in events for hook in _hooks_of(event, attach)))
+
+
+def _hooks_of(event: EventPlan, attach: str) -> Iterator[Hook]:
+    yield from _HOOKS[event.type.flow](event, attach)
+    if event.is_timed:
+        yield _call(event, attach, "enter")
+        yield _scheduler("sched_process_exit")
 
 
 def _call(event: EventPlan, attach: str, edge: str) -> Hook:
@@ -73,6 +79,10 @@ def _syscall(event: EventPlan, attach: str) -> Iterator[Hook]:
     yield _call(event, attach, "exit")
 
 
+def _entry(event: EventPlan, attach: str) -> Iterator[Hook]:
+    yield _call(event, attach, "enter")
+
+
 def _exec(event: EventPlan, attach: str) -> Iterator[Hook]:
     yield _scheduler("sched_process_exec")
     yield _call(event, attach, "exit")
@@ -94,6 +104,8 @@ def _exit(_event: EventPlan, _attach: str) -> Iterator[Hook]:
 
 _HOOKS = {
     Flow.SYSCALL: _syscall,
+    Flow.TWICE: _syscall,
+    Flow.ENTRY: _entry,
     Flow.EXEC: _exec,
     Flow.FORK: _fork,
     Flow.IMAGE: _image,

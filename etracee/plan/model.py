@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from etracee.catalog import Catalog, EventType, Field
+from etracee.catalog import Catalog, EventType, Field, Flow
+from etracee.catalog.model import Elapsed
 from etracee.event import EventLayout
 from etracee.expr.tree import Reference, Test, Tree
 from etracee.fragments import C, c_comment
@@ -52,7 +53,8 @@ class Hook:
     @property
     def stub(self) -> str:
         """Return the name of the function that is attached, and calls the one in the slot."""
-        return f"attached_{self.name.rpartition(':')[2]}"
+        place = self.name.rpartition(":")[2] if self.edge else self.function
+        return f"attached_{place}"
 
     @property
     def slots(self) -> str:
@@ -166,6 +168,16 @@ class EventPlan:
     def name(self) -> str:
         """Return the event's name."""
         return self.type.name
+
+    @property
+    def takes_time(self) -> bool:
+        """Say whether somebody reads how long the call took."""
+        return any(isinstance(field.origin, Elapsed) for field in self.captures)
+
+    @property
+    def is_timed(self) -> bool:
+        """Say whether the call needs a hook at its entry for that alone."""
+        return self.takes_time and self.type.flow is not Flow.EXEC
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import FileOf, PartOf
+from etracee.catalog.model import Elapsed, FileOf, PartOf
 from etracee.event import EventLayout
 from etracee.expr.cform import Operands, c_form_of
 from etracee.expr.split import implied_by, widen
@@ -233,8 +233,13 @@ def _is_cheap(test: Test) -> bool:
 def _in_order_of(
     demand: Demand, tests: Iterable[list[Tree]]
 ) -> tuple[tuple[Field, ...], list[int]]:
-    """Return the captures in the order in which tests need them, and where each group stands."""
-    ordered: dict[Field, None] = {}
+    """Return the captures in the order in which tests need them, and where each group stands.
+
+    What has been kept since the call's entry comes first: it is taken whether the event is wanted
+    or not, since the next exit could be one without an entry.
+    """
+    kept = (field for field in demand.captures if isinstance(field.origin, Elapsed))
+    ordered: dict[Field, None] = dict.fromkeys(kept)
     ends = []
     for group in tests:
         ordered |= dict.fromkeys(_needed(demand, group))

@@ -39,6 +39,9 @@ class RecordOperands:
         if build is None:
             return Refusal(_WHY_NOT.get(field.kind, f"{field.name} is compared by its parts only"))
         operand = build(self.layout.slot(field.name), self.layout.size)
+        if isinstance(operand, CNumber) and field.type.missing is not None:
+            there = c("{v} != {m}", v=operand.value, m=c_int(field.type.missing))
+            operand = replace(operand, exists=there)
         if isinstance(operand, CText) and field.name in self.grams:
             operand = replace(operand, holds=c("{name}_holds", name=c_ident(field.name)))
         if self.rough and isinstance(operand, CText) and operand.end is not None:

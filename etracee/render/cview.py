@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import Argument, Captured, FileOf, ReturnValue, Walk
+from etracee.catalog.model import Argument, Captured, Elapsed, FileOf, ReturnValue, Walk
 from etracee.event import Slot
 from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
@@ -37,6 +37,8 @@ Offset = Callable[[str], C]
 
 _TEMPLATES = {
     Flow.SYSCALL: "syscall.c.j2",
+    Flow.TWICE: "twice.c.j2",
+    Flow.ENTRY: "entry.c.j2",
     Flow.EXEC: "exec.c.j2",
     Flow.FORK: "fork.c.j2",
     Flow.IMAGE: "image.c.j2",
@@ -56,6 +58,9 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         raw_slots=RAW_SLOTS,
         counters=len(events) + 1,
         scratch_words=_scratch_words(plan),
+        times=any(event.takes_time for event in plan.events),
+        notes_entries=any(event.is_timed for event in plan.events),
+        timed_threads=TIMED_THREADS,
         paths=_walks(plan),
         path_limit=Path.most,
         path_depth=MOST_DEPTH,
@@ -99,10 +104,12 @@ class _EventBuilder:
             killed=c_int(1 << KILLED),
             sent=(Step("kill.c.j2"),) if event.kills else (),
             steps=steps,
-            unfiltered=tuple(unfiltered),
+            unfiltered=tuple(_kept_at_entry(event, unfiltered)),
             image=tuple(_image_steps(event, unfiltered)),
             replaced=tuple(_replaced(event, unfiltered)),
             rejections=tuple(step for step in steps if step.test),
+            ended=tuple(_durations(event, unfiltered, "capture/time_since.c.j2")),
+            is_timed=event.is_timed,
             unreadable=_any_unreadable(event),
         )
 
@@ -118,20 +125,23 @@ class _EventBuilder:
             return self.argument(event, template, slot, origin)
         if isinstance(origin, FileOf):
             return self.path(event, slot, origin)
+        if isinstance(origin, Elapsed):
+            return Step(_DURATIONS[event.type.flow], name)
         assert isinstance(origin, Captured), f"{field.name} has no place of its own"
         return self.captured(event, slot, origin)
 
     def walk(self, template: str, name: C, slot: Slot, origin: Walk) -> Step:
         base = c_ident(origin.of)
+        pointer, load = _LOADS[origin.of]
         for step in origin.steps[:-1]:
-            base = c("POINTER({base}, {offset})", base=base, offset=self.offset(step))
+            base = c(pointer, base=base, offset=self.offset(step))
         last = self.offset(origin.steps[-1])
         if slot.storage.array:
             words = tuple(range(0, slot.size, 8))
             return Step(template, name, base=base, offset=last, words=words)
         kind = C(slot.storage.c_type)
-        load = c("{load}({t}, {b}, {o})", load=_LOADS[origin.of], t=kind, b=base, o=last)
-        return Step(template, name, value=load)
+        value = c("{load}({t}, {b}, {o})", load=load, t=kind, b=base, o=last)
+        return Step(template, name, value=value)
 
     def captured(self, event: EventPlan, slot: Slot, origin: Captured) -> Step:
         template, name = f"capture/{origin.template}.c.j2", c_ident(slot.name)
@@ -181,9 +191,18 @@ class _EventBuilder:
         return c("LOAD(u64, regs, {offset})", offset=self.offset(registers[index]))
 
 
-_LOADS = {"task": C("LOAD"), "child": C("READ")}
-"""How members are read, by the variable that they are reached from: the verifier knows the type of
-the task alone."""
+_DURATIONS = {
+    Flow.SYSCALL: "capture/duration.c.j2",
+    Flow.TWICE: "capture/duration.c.j2",
+    Flow.EXEC: "capture/kept_duration.c.j2",
+}
+
+_LOADS = {
+    "task": ("POINTER({base}, {offset})", C("LOAD")),
+    "child": ("READ(u64, {base}, {offset})", C("READ")),
+}
+"""How pointers and values are read, by the variable that they are reached from: of the task alone
+the verifier knows the type."""
 
 _RESULTS = {None: C("-1"), "descriptor": C("ret"), "root": C("ret ? -1 : PROCESS_ROOT")}
 """The descriptor by which a file is found after the call, or -1, by what the call's result is."""
@@ -201,6 +220,19 @@ def _slot(slot: Slot) -> SlotView:
     else:
         text = c("{kind} {name};", kind=kind, name=name)
     return SlotView(name, text, slot.offset)
+
+
+def _kept_at_entry(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
+    """Keep all that can be read at the entry, and the time."""
+    for captured, step in zip(event.captures, captures, strict=True):
+        is_duration = isinstance(captured.origin, Elapsed)
+        yield Step("capture/time.c.j2", step.name) if is_duration else step
+
+
+def _durations(event: EventPlan, captures: list[Step], template: str) -> Iterator[Step]:
+    for captured, step in zip(event.captures, captures, strict=True):
+        if isinstance(captured.origin, Elapsed):
+            yield Step(template, step.name)
 
 
 def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
@@ -235,6 +267,8 @@ def _any_unreadable(event: EventPlan) -> C:
     return C(" || ".join(tests)) if tests else C("0")
 
 
+TIMED_THREADS = 65536
+"""Threads of which the last entry is known, at once; the calls of others are counted."""
 MOST_SCRATCH = 32 * 1024
 """Bytes that a value of a per-CPU map may have: PCPU_MIN_UNIT_SIZE, include/linux/percpu.h."""
 
@@ -279,18 +313,18 @@ def _walks(plan: Plan) -> bool:
 
 
 def _hook(hook: Hook, plan: Plan) -> HookView:
-    flows = _FLOWS[hook.edge or hook.function]
+    events = tuple(event for event in plan.events if _is_for(hook, event))
     return HookView(
         template=_hook_template(hook),
         function=c_ident(hook.function),
         name=c_comment(hook.name),
         context=_CONTEXTS[hook.kind, hook.edge],
         event=c_ident(hook.event) if hook.event else NOTHING,
-        events=tuple(c_ident(event.name) for event in plan.events if event.type.flow in flows),
+        events=tuple(c_ident(event.name) for event in events),
         calls=tuple(
             CallView(event.type.number, c_ident(event.name), event.layout.index)
-            for event in plan.events
-            if event.type.flow in flows and event.type.number is not None
+            for event in events
+            if event.type.number is not None
         ),
         number=plan.catalog.registers.number,
         counter=len(plan.events),
@@ -324,14 +358,20 @@ _CONTEXTS: dict[tuple[str, str | None], C] = {
 """What a function is given, by the kind and the edge of its hook."""
 
 _FLOWS: dict[str, tuple[Flow, ...]] = {
-    "enter": (Flow.EXEC,),
-    "exit": (Flow.EXEC, Flow.SYSCALL),
+    "enter": (Flow.EXEC, Flow.ENTRY),
+    "exit": (Flow.EXEC, Flow.SYSCALL, Flow.TWICE),
     "sched_process_exec": (Flow.EXEC,),
     "sched_process_exit": (Flow.EXIT,),
     "sched_process_fork": (Flow.FORK,),
     "new_image": (Flow.IMAGE,),
 }
 """Which events a hook is for, by the edge of calls or by its name."""
+
+
+def _is_for(hook: Hook, event: EventPlan) -> bool:
+    return event.type.flow in _FLOWS[hook.edge or hook.function] or (
+        hook.edge == "enter" and event.is_timed
+    )
 
 
 def _hook_template(hook: Hook) -> str:

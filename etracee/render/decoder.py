@@ -25,7 +25,7 @@ from etracee.render.matchers import (
     view_matchers,
 )
 from etracee.render.nesting import nest, place_in
-from etracee.types import Kind
+from etracee.types import Kind, type_modules
 
 ORDER = (
     "timestamp",
@@ -100,6 +100,7 @@ class DecoderView:
     events: tuple[DecoderEvent, ...]
     constants: tuple[Named, ...]
     operators: tuple[Py, ...]
+    types: tuple[Py, ...]
 
 
 def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> str:
@@ -126,6 +127,7 @@ def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> st
         events=events,
         constants=tuple(Named(name, source) for source, name in form.constants.items()),
         operators=tuple(_operators(form)),
+        types=tuple(py_ident(name) for name in type_modules()),
     )
     return environment().get_template("decoder.py.j2").render(view=view)
 
@@ -152,7 +154,8 @@ def _shown_by_engine(plan: Plan, form: PythonForm) -> Iterator[Named]:
 
 
 def _may_miss(field: Field) -> bool:
-    return field.type.storage.variable or isinstance(field.origin, PartOf) or bool(field.when)
+    is_part, is_sentinel = isinstance(field.origin, PartOf), field.type.missing is not None
+    return field.type.storage.variable or is_part or is_sentinel or bool(field.when)
 
 
 def _may_be_cut(field: Field) -> bool:
@@ -256,6 +259,8 @@ class _EventView:
             "type": py_literal(self.event.name),
             "human_time": Py("clock.human(wall)"),
         }
+        if self.event.type.never_returns:
+            envelope["ret"] = Py("None")
         fields = {field.name: self.shown_field(field) for field in self.event.shown}
         rank = {name: number for number, name in enumerate(ORDER)}
         nested = nest({**envelope, **fields})

@@ -130,6 +130,8 @@ class EventView:
     image: tuple[Step, ...]
     replaced: tuple[Step, ...]
     rejections: tuple[Step, ...]
+    ended: tuple[Step, ...]
+    is_timed: bool
     unreadable: C
 
 
@@ -185,6 +187,9 @@ class ProgramView:
     raw_slots: int
     counters: int
     scratch_words: int
+    times: bool
+    notes_entries: bool
+    timed_threads: int
     paths: bool
     path_limit: int
     path_depth: int

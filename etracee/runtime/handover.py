@@ -13,7 +13,7 @@ _MOST_DESCRIPTORS = 200
 
 SHARED_MAPS = ("events", "config", "tracked", "ended", "tracepoints", "raw_tracepoints")
 """Maps that a program takes over from the one that it replaces."""
-OWN_MAPS = ("counts", "left_open", "pending", "previous")
+OWN_MAPS = ("counts", "left_open", "unpaired", "pending", "previous")
 """Maps whose layout depends on the profile: each program has its own."""
 
 

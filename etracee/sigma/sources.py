@@ -191,8 +191,8 @@ def _syscall(values: Mapping[str, list[str]], catalog: Catalog) -> Iterator[LogS
     if not names:
         raise NotExpressibleError("audit records of type SYSCALL without the name of a call")
     for name in names:
-        event = catalog.events.get(name)
-        if event is None or event.number is None:
+        event = catalog.call(name)
+        if event is None:
             raise NotExpressibleError(f"the system call {name} is not in the catalog")
         arguments = {
             f"a{field.origin.index}": field.name
@@ -202,7 +202,7 @@ def _syscall(values: Mapping[str, list[str]], catalog: Catalog) -> Iterator[LogS
         facts = {"type": "syscall", "syscall": name, "SYSCALL": name}
         yield LogSource(
             f"auditd SYSCALL {name}",
-            events=(name,),
+            events=(event.name,),
             guard=None,
             did="called {type}",
             fields={**_OF_SYSCALL, "exit": "ret", **arguments},

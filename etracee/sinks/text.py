@@ -120,6 +120,9 @@ def _quoted(text: str) -> str:
     return f'"{printable(escaped)}"'
 
 
-def _result(ret: int) -> str:
+def _result(ret: int | None) -> str:
+    """Print a result as strace does, that of a call which does not return too."""
+    if ret is None:
+        return " = ?"
     name = f" {errno.errorcode[-ret]}" if -ret in errno.errorcode else ""
     return f" = {ret}{name}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from etracee.event import Storage
-from etracee.fragments import Py
+from etracee.fragments import Py, py
 
 
 class Kind(enum.Enum):
@@ -74,6 +74,8 @@ class Type:
     """Bytes of a variable value, where the profile's options do not say."""
     in_c: ClassVar[bool] = True
     """Whether the record holds the value as it is, so that the kernel can compare it."""
+    missing: ClassVar[int | None] = None
+    """The number that stands in a record for a value that is not there."""
     storage: Storage
     doc: str
 
@@ -84,7 +86,9 @@ class Type:
 
     def decode(self, raw: Py) -> Py:
         """Return Python source: `raw`, what struct unpacked, as the field's value."""
-        return raw
+        if self.missing is None:
+            return raw
+        return py("None if {raw} == {missing} else {raw}", raw=raw, missing=self.missing)
 
     def shower(self) -> Py | None:
         """Return Python source of a function that prints a value, None where it prints as it is.

@@ -21,6 +21,11 @@ def all_types() -> Mapping[str, type[Type]]:
     return found
 
 
+def type_modules() -> list[str]:
+    """Return the names of the modules, whose functions decoders call."""
+    return sorted({kind.__module__.rpartition(".")[2] for kind in all_types().values()})
+
+
 def make_type(word: str, parameters: Mapping[str, object]) -> Type:
     """Return the type that the catalog names `word`; KeyError or TypeError if there is no such."""
     return all_types()[word](**parameters)

@@ -12,6 +12,10 @@ FlagNames = Sequence[tuple[str, int, int]]
 """Name, value, mask: a name stands in a set when `set & mask == value`."""
 
 
+_CSIGNAL = 0xFF
+"""The signal that clone(2) is given among its flags: include/uapi/linux/sched.h."""
+
+
 class Flags(Type):
     """A set of flags; a group of bits that holds one value of several is told by its mask."""
 
@@ -23,16 +27,27 @@ class Flags(Type):
         doc: str,
         groups: Mapping[int, Mapping[str, int]] | None = None,
         c: str = "u32",
+        signals: Mapping[str, int] | None = None,
     ) -> None:
-        """`bits` are single flags in the order of printing; `groups` has masks and their values."""
+        """`bits` are single flags in the order of printing; `groups` has masks and their values.
+
+        With `signals`, the low byte is the number of one of these, printed last.
+        """
         self.storage = integer(c)
         self.doc = f"flags ({doc})"
         grouped = ((n, v, mask) for mask, group in (groups or {}).items() for n, v in group.items())
-        self.names: FlagNames = (*grouped, *((name, value, value) for name, value in bits.items()))
+        low = _CSIGNAL if signals else 0
+        single = ((n, value, value) for n, value in bits.items() if not value & low)
+        self.signals = {number: name for name, number in reversed(dict(signals or {}).items())}
+        self.bits: FlagNames = (*grouped, *single)
+        self.names: FlagNames = (*self.bits, *((n, v, low) for v, n in self.signals.items()))
 
     def shower(self) -> Py:
         """Print names joined by |, the unknown rest in hexadecimal, an empty set as 0."""
-        return py("flags.show({names})", names=py_literal(self.names))
+        bits = py_literal(self.bits)
+        if self.signals:
+            return py("flags.show_with_signal({b}, {s})", b=bits, s=py_literal(self.signals))
+        return py("flags.show({b})", b=bits)
 
     def parse(self, text: str) -> int:
         """Accept a name, names joined by |, or a number."""
@@ -67,6 +82,20 @@ def show(names: FlagNames) -> Callable[[int], str]:
         if rest:
             found.append(hex(rest))
         return "|".join(found) or "0"
+
+    return print_set
+
+
+def show_with_signal(names: FlagNames, signals: Mapping[int, str]) -> Callable[[int], str]:
+    """Return the function that prints a set, then the signal in its low byte, if there is one."""
+    print_flags = show(names)
+
+    def print_set(value: int) -> str:
+        number = value & _CSIGNAL
+        if not number:
+            return print_flags(value)
+        signal = signals.get(number, str(number))
+        return f"{print_flags(value - number)}|{signal}" if value > _CSIGNAL else signal
 
     return print_set
 

@@ -126,6 +126,7 @@ static long stub_read_string(char *to, u32 size, const char *from)
 }
 
 static long stub_send_signal(u32 number) { return 0; }
+static u64 stub_boot_time(void) { return 42; }
 
 /* Helpers by their numbers: include/uapi/linux/bpf.h. */
 #define stub_helper_109 stub_send_signal
@@ -133,6 +134,7 @@ static long stub_send_signal(u32 number) { return 0; }
 #define stub_helper_113 stub_read
 #define stub_helper_114 stub_read_string
 #define stub_helper_115 stub_read_string
+#define stub_helper_125 stub_boot_time
 #define stub_helper_158 0
 #define stub_helper_175 0
 

@@ -50,8 +50,9 @@ def whole() -> Iterator[Whole]:
     profile = {
         "context": list(CATALOG.context),
         "events": {
-            name: {"fields": [f for f in event.fields if f != "ret"]}
+            name: {"fields": names} if names else {}
             for name, event in CATALOG.events.items()
+            for names in [[f for f in event.fields if f != "ret"]]
         },
     }
     with tempfile.TemporaryDirectory() as directory:

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from etracee.catalog import EventType, load_catalog
-from etracee.catalog.load import DATA, architectures
-from etracee.catalog.model import Argument, Derivation, Field, FileOf, PartOf
+from etracee.catalog.load import DATA, DURATION, architectures
+from etracee.catalog.model import SYSCALL, Argument, Derivation, Field, FileOf, PartOf
 from etracee.plan.layout import HEADER
 from etracee.plan.resolve_rules import ENVELOPE
 from etracee.types import Kind
@@ -85,7 +85,7 @@ def test_no_field_is_a_value_and_an_object(arch: str, event: EventType) -> None:
 @each_event
 def test_event_is_described(arch: str, event: EventType) -> None:
     assert re.fullmatch(r"[A-Z].*\.", event.doc, re.DOTALL)
-    assert event.default or not set(event.fields) - {"ret"}
+    assert event.default or not set(event.fields) - {"ret", DURATION}
     assert set(event.default) <= set(event.fields)
     assert len(set(event.default)) == len(event.default)
     for field in event.fields.values():
@@ -187,7 +187,7 @@ def test_every_call_of_the_kernel_is_there() -> None:
     told = {path.name.removeprefix("sys_enter_") for path in FORMATS.glob("sys_enter_*")}
     if not told:
         _cannot_ask("any call", "no tracepoints")
-    assert told - {event.tracepoint for event in X86_CALLS} <= OF_SCHEDULER
+    assert told <= {event.tracepoint for event in X86_CALLS}
 
 
 def _arguments_of_kernel(name: str) -> list[tuple[str, str]]:
@@ -230,10 +230,11 @@ def test_numbers_are_the_kernels(arch: str) -> None:
     known = {NAMES.get(name, name): int(number) for name, number in found}
     known = {name: number for name, number in known.items() if number not in OF_32_BITS}
     last = max(number for name, number in known.items() if name not in NOT_CALLS)
-    ours = {event.name: event.number for a, event in CALLS if a == arch}
+    calls = [event for a, event in CALLS if a == arch]
+    ours = {event.name.removeprefix(SYSCALL): event.number for event in calls}
     older = {name: number for name, number in ours.items() if number is not None and number <= last}
     assert older.items() <= known.items() | NEWER_THAN_HEADERS.items()
-    assert known.keys() - ours.keys() <= NOT_CALLS | OF_SCHEDULER, "every call is an event"
+    assert known.keys() - ours.keys() <= NOT_CALLS, "every call is an event"
 
 
 NAMES = {"fstatat": "newfstatat"}
@@ -243,8 +244,6 @@ NEWER_THAN_HEADERS = {"uretprobe": 335, "uprobe": 336}
 """Of arch/x86/entry/syscalls/syscall_64.tbl, in gaps between older numbers."""
 NOT_CALLS = {"syscalls", "arch_specific_syscall", "sync_file_range2"}
 """Of the generic header: bounds, and what other architectures have in place of a call."""
-OF_SCHEDULER = {"fork", "vfork", "clone", "clone3", "exit", "exit_group"}
-"""Calls of which the scheduler's tracepoints tell."""
 
 
 def _names(table: str) -> dict[str, int]:

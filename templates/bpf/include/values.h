@@ -122,6 +122,27 @@ static __always_inline u64 open_how_mode(const char *raw, u32 length)
     return *(const volatile u64 *)(raw + 8);
 }
 
+#define CLONE_ARGS_MEMBER(name, offset)                                                              \
+    static __always_inline u32 clone_args_##name##_exists(const char *raw, u32 length)              \
+    {                                                                                               \
+        return length >= (offset) + 8;                                                              \
+    }                                                                                               \
+    static __always_inline u64 clone_args_##name(const char *raw, u32 length)                       \
+    {                                                                                               \
+        return *(const volatile u64 *)(raw + (offset));                                             \
+    }
+CLONE_ARGS_MEMBER(flags, 0)
+CLONE_ARGS_MEMBER(pidfd_address, 8)
+CLONE_ARGS_MEMBER(child_tidptr, 16)
+CLONE_ARGS_MEMBER(parent_tidptr, 24)
+CLONE_ARGS_MEMBER(exit_signal, 32)
+CLONE_ARGS_MEMBER(stack, 40)
+CLONE_ARGS_MEMBER(stack_size, 48)
+CLONE_ARGS_MEMBER(tls, 56)
+CLONE_ARGS_MEMBER(set_tid, 64)
+CLONE_ARGS_MEMBER(set_tid_size, 72)
+CLONE_ARGS_MEMBER(cgroup_fd, 80)
+
 static __always_inline u32 wait_exit_code_exists(u32 status)
 {
     return !(status & 0x7f);
