@@ -112,6 +112,8 @@ def check_load(run: Run, directory: Path, opened: int, ran: int) -> None:
         if (exact_list(event, "argv") or [b""])[0].startswith(bytes(runs)) and event["ret"] == 0
     ]
     assert collections.Counter(began) == collections.Counter(ended)
+    images = [event["pid"] for event in run.of("exec") if event["comm"] == TOOL]
+    assert collections.Counter(images) == collections.Counter(ended), "an image for each, too"
 
 
 TOOL = unique_comm()
@@ -120,11 +122,14 @@ TOOL = unique_comm()
 def two_profiles(work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return profiles that watch the same calls with other fields, filters and hooks."""
     exits = {"filter": f"comm = {TOOL}"}
-    plain = {"events": {"openat": opens_below(work), "execve": {}, "exit": exits}}
+    plain = {
+        "events": {"openat": opens_below(work), "execve": {}, "exec": exits, "exit": exits},
+    }
     other = {
         "context": ["pid", "ppid", "comm", "euid"],
         "events": {
             "exit": {},
+            "exec": {"fields": ["path", "old_tid"]},
             "unlink": {},
             "openat": {"filter": f"filename like {work}/*", "fields": ["filename"]},
             "execve": {"filter": "uid >= 0", "fields": ["argv"]},
