@@ -153,6 +153,39 @@ def test_layout_is_packed_and_aligned(
         assert layout.limit == layout.size + sum(slot.limit for slot in layout.variable)
 
 
+@pytest.mark.parametrize(
+    ("event", "about", "names"),
+    [
+        ("openat", {"fields": ["filename"]}, {"sys_exit_openat"}),
+        ("openat", {"filter": "duration_ns > 9"}, {"sys_exit_openat", "sys_enter_openat", "exits"}),
+        ("execve", {"fields": ["duration_ns"]}, {"sys_exit_execve", "sys_enter_execve", "execs"}),
+        ("exit_group", {}, {"sys_enter_exit_group"}),
+        ("syscall.exit", {}, {"sys_enter_exit"}),
+        ("syscall.fork", {}, {"sys_exit_fork"}),
+        ("exec", {}, {"execs"}),
+    ],
+)
+def test_entries_are_hooked_where_somebody_needs_them(
+    tmp_path: Path, event: str, about: object, names: set[str]
+) -> None:
+    short = {"sched_process_exit": "exits", "sched_process_exec": "execs"}
+    found = plan(tmp_path, {event: about}).hooks
+    assert {short.get(hook.name, hook.name.removeprefix("syscalls:")) for hook in found} == names
+
+
+def test_images_and_calls_have_hooks_of_their_own(tmp_path: Path) -> None:
+    """A reload leads from the new program's execve to the old one's, which sends no image again."""
+    found = plan(tmp_path, {"exec": {}, "execve": {}}).hooks
+    on_exec = [hook for hook in found if hook.name == "sched_process_exec"]
+    assert len({hook.stub for hook in on_exec}) == len({hook.slot for hook in on_exec}) == 2
+
+
+def test_a_duration_is_taken_before_anything_is_rejected(tmp_path: Path) -> None:
+    about = {"filter": "uid = 0", "fields": ["duration_ns"]}
+    found = only(tmp_path, "openat", about)
+    assert [field.name for field in found.captures[: found.early]] == ["duration_ns", "uid"]
+
+
 def test_hooks_are_those_of_the_events(tmp_path: Path) -> None:
     found = plan(tmp_path, {"openat": {}, "unlink": {}, "exit": {}})
     assert {hook.name for hook in found.hooks} == {

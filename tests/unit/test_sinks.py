@@ -152,6 +152,10 @@ def test_text_names_the_error() -> None:
     assert b" = -2 ENOENT" in written(TextSink, event(ret=-2))
 
 
+def test_text_of_a_call_that_does_not_return() -> None:
+    assert b") = ?  uid" in written(TextSink, event(ret=None))
+
+
 def test_text_names_what_was_cut() -> None:
     assert b"(cut: filename)" in written(TextSink, event(truncated=("filename",)))
 

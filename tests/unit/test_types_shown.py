@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etracee.catalog import load_catalog
+from etracee.catalog.model import Argument
 from etracee.types import address, flags, mode, sockaddr, texts, wait_status
 from etracee.types.flags import Flags
 
@@ -41,6 +42,35 @@ def test_empty_set_without_a_group_is_zero() -> None:
 
 def test_flags_of_another_architecture() -> None:
     assert flags.show(_open_flags("aarch64").names)(0o40000) == "O_RDONLY|O_DIRECTORY"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (17, "SIGCHLD"),
+        (0x1200011, "CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD"),
+        (0x4100, "CLONE_VM|CLONE_VFORK"),
+        (0x80, "128"),
+        (0x10000FF, "CLONE_CHILD_SETTID|255"),
+        (1 << 60 | 0x100 | 34, "CLONE_VM|0x1000000000000000|SIGRT_2"),
+    ],
+)
+def test_flags_of_clone_with_a_signal(value: int, shown: str) -> None:
+    kind = load_catalog("x86_64").events["clone"].fields["flags"].type
+    assert isinstance(kind, Flags)
+    assert flags.show_with_signal(kind.bits, kind.signals)(value) == shown
+    assert kind.read_shown(shown) == value
+
+
+def test_arguments_of_clone_stand_in_the_order_of_the_architecture() -> None:
+    """CONFIG_CLONE_BACKWARDS: arm64 has tls before child_tidptr."""
+    last = {}
+    for arch in ("x86_64", "aarch64"):
+        fields = load_catalog(arch).events["clone"].fields.values()
+        named = {f.origin.index: f.name for f in fields if isinstance(f.origin, Argument)}
+        last[arch] = [named[3], named[4]]
+    assert last == {"x86_64": ["child_tidptr", "tls"], "aarch64": ["tls", "child_tidptr"]}
 
 
 @pytest.mark.parametrize(
