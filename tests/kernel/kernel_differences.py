@@ -18,6 +18,13 @@ _POSITIONS: Mapping[str, Mapping[str, int | str | None]] = {
     "pwritev": _OFFSET_IN_HALVES,
     "preadv2": {**_OFFSET_IN_HALVES, "flags": 4},
     "pwritev2": {**_OFFSET_IN_HALVES, "flags": 4},
+    "clone": {
+        "flags": "flags",
+        "newsp": "child_stack",
+        "parent_tidptr": "parent_tid",
+        "child_tidptr": "child_tidptr",
+        "tls": "tls",
+    },
 }
 """Where a field stands among strace's arguments, if not where the kernel has it: its number from
 0, or its name where strace prints `name=value`; None where strace does not print it."""
@@ -50,7 +57,7 @@ _CONTENT = {
     "strace prints the number at the address": """
         ctxp io_result off_in off_out offset_address fildes mnt_id msg_prio_address ruidp euidp
         suidp rgidp egidp sgidp stat_addr optlen_address upeer_addrlen usockvec head_ptr len_ptr
-        tloc created_timer_id cpup nodep policy_address size_address uaddr uaddr2
+        parent_tidptr tloc created_timer_id cpup nodep policy_address size_address uaddr uaddr2
     """,
     "strace prints the set or list at the address": """
         user_mask sigmask ufds inp outp exp nmask old_nodes new_nodes pages nodes page_status
@@ -71,7 +78,9 @@ _LEFT_OUT = {
         kcmp.idx1 kcmp.idx2 semctl.arg shmctl.arg quotactl.quota_id quotactl.quota_data
         quotactl_fd.quota_id quotactl_fd.quota_data reboot.arg mremap.new_addr arch_prctl.prctl_arg2
         modify_ldt.bytecount mq_open.mq_attr mknod.dev mknodat.dev membarrier.cpu_id
-        syslog.buf syslog.len
+        syslog.buf syslog.len clone.parent_tidptr clone.child_tidptr clone.tls
+        clone3.pidfd_address clone3.child_tidptr clone3.parent_tidptr clone3.tls clone3.set_tid
+        clone3.set_tid_size clone3.cgroup_fd
     """,
     "strace knows that 64-bit kernels ignore it": """
         preadv.pos_h pwritev.pos_h preadv2.pos_h pwritev2.pos_h
@@ -117,8 +126,6 @@ def explain(call: Call, name: str, text: str | None, *, same_number: bool) -> st
 
 def explain_absence(call: Call) -> str | None:
     """Return why strace alone has seen the call; None where etracee should have, too."""
-    if call.name == "rt_sigreturn":
-        return "the kernel has put back the registers, and no number, when the call's exit is told"
     if call.ret == -errno.ENOSYS:
         return "the kernel was built without it, so that it has no tracepoint"
     return None
@@ -145,8 +152,22 @@ def _member_of_address(text: str, name: str) -> str | None:
     return members.get(name)
 
 
+_OF_CLONE_ARGS = {
+    "pidfd_address": "pidfd",
+    "child_tidptr": "child_tid",
+    "parent_tidptr": "parent_tid",
+    "cgroup_fd": "cgroup",
+}
+
+
+def _member_of_clone_args(text: str, name: str) -> str | None:
+    """Return a member as it was passed; behind an arrow stands what the call has left."""
+    return parse_struct(text.partition(" => ")[0]).get(_OF_CLONE_ARGS.get(name, name))
+
+
 MEMBERS: Mapping[str, Callable[[str, str], str | None]] = {
     "SocketAddress": _member_of_address,
+    "CloneArgs": _member_of_clone_args,
     "OpenHow": lambda text, name: parse_struct(text).get(name),
 }
 """By the type of a whole: what strace prints of its part of some name."""

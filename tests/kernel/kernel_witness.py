@@ -155,6 +155,8 @@ def _compare_pair(
 def _compare_result(call: Call, event: Event) -> Difference | None:
     if not call.returned:
         reason = "the process was ended within the call"
+    elif event["ret"] is None:
+        reason = "etracee tells of it at its entry, since it does not return to its caller"
     elif call.ret is not None and (call.ret - event["ret"]) % (1 << 64) == 0:
         return None
     else:

@@ -10,6 +10,7 @@ import pytest
 from kernel_agreement import calls_of, run_both
 from kernel_failing_calls import change_nothing
 from kernel_odd_calls import make_odd_calls
+from kernel_processes import make_processes
 from kernel_programs import run_all
 from kernel_run import Etracee
 from kernel_stress import stress_calls
@@ -21,7 +22,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("workload", [run_all, make_odd_calls, change_nothing, stress_calls])
+WORKLOADS = [run_all, make_odd_calls, change_nothing, make_processes, stress_calls]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
 def test_sees_what_strace_sees(
     workload: Callable[[Path], Command],
     etracee: Etracee,
