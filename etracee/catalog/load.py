@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from etracee.catalog.model import (
+    Absent,
     Argument,
     Captured,
     Catalog,
@@ -151,13 +152,13 @@ class _Reader:
         return Field(name, self._type(entry), entry.doc, Source.DERIVED, Derivation(expression))
 
     def _results(self, call: SyscallEntry) -> Iterator[Field]:
-        """Yield what is known when a call returns; nothing where it does not."""
-        if call.flow is Flow.ENTRY:
-            return
+        """Yield what is known when a call returns; its result is missing where it does not."""
+        origin = Absent() if call.flow is Flow.ENTRY else ReturnValue()
         for name, when in (("ret", None), *call.returns.items()):
             entry = FieldEntry(**self.known[name])
-            kind, source = self._type(entry), Source.REGISTERS
-            yield Field(name, kind, entry.doc, source, ReturnValue(), when)
+            yield Field(name, self._type(entry), entry.doc, Source.REGISTERS, origin, when)
+        if call.flow is Flow.ENTRY:
+            return
         entry = FieldEntry(**self.known[DURATION])
         yield Field(DURATION, self._type(entry), entry.doc, Source.CLOCK, Elapsed())
 

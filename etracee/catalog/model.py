@@ -187,7 +187,14 @@ class Derivation:
     expression: str
 
 
-Origin = Argument | FileOf | Walk | ReturnValue | Elapsed | Captured | PartOf | Derivation
+@dataclass(frozen=True)
+class Absent:
+    """Origin: nowhere. The call does not return, so its result is always missing."""
+
+
+Origin = Argument | FileOf | Walk | ReturnValue | Elapsed | Captured | PartOf | Derivation | Absent
+NOT_IN_RECORDS = (Derivation, Absent)
+"""Origins of fields that have no place in a record."""
 
 
 @dataclass(frozen=True)
@@ -226,11 +233,6 @@ class EventType:
     families: tuple[str, ...]
     tracepoint: str
     """Of a call, the name in its tracepoints sys_enter_… and sys_exit_…"""
-
-    @property
-    def never_returns(self) -> bool:
-        """Say whether it is a call without a result."""
-        return self.flow is Flow.ENTRY
 
 
 class Compat(Entry):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from etracee.catalog import Field
-from etracee.catalog.model import Derivation, PartOf
+from etracee.catalog.model import NOT_IN_RECORDS, PartOf
 from etracee.explain.model import Captured, Reader
 from etracee.expr.check import check
 from etracee.expr.scope import Report, scope_of
@@ -42,7 +42,7 @@ Use = tuple[str | None, str, Field]
 def _uses(plan: Plan, event: EventPlan) -> Iterator[Use]:
     shown = "shown" if event.delivered else "shown in alerts"
     for field in event.shown:
-        if not isinstance(field.origin, Derivation):
+        if not isinstance(field.origin, NOT_IN_RECORDS):
             yield None, shown, field
         if field.implied is not None:
             for part in _fields_in(_implied(event, field.implied)):
@@ -62,7 +62,7 @@ def _uses_of_rule(rule: RulePlan, match: Match, event: str) -> Iterator[Use]:
     for field in match.reads:
         uses = {"key": keys, "later step": match.referenced, "output": shown}
         for use, names in uses.items():
-            if field.name in names and not isinstance(field.origin, Derivation):
+            if field.name in names and not isinstance(field.origin, NOT_IN_RECORDS):
                 yield rule.id, use, field
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from etracee.catalog import Field
-from etracee.catalog.model import Derivation
+from etracee.catalog.model import Absent, Derivation
 from etracee.expr.evaluate import compile_tree
 from etracee.expr.parse import DEEPEST, ExpressionSyntaxError, parse
 from etracee.expr.scope import Report, Scope
@@ -120,6 +120,8 @@ class _Checker:
         )
         if written.at not in self.failed:
             self.fitted.add(written.at)
+        if isinstance(field.origin, Absent):
+            return NO
         return both(self.implied(field.when, event), tree) if field.when else tree
 
     def absent(self, written: Written, event: str) -> Tree:

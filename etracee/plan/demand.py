@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
-from etracee.catalog.model import Derivation, FileOf, PartOf
+from etracee.catalog.model import NOT_IN_RECORDS, FileOf, PartOf
 from etracee.expr.check import check
 from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import Reference, Test, Tree, leaves
@@ -63,11 +63,11 @@ def _implied(event: ResolvedEvent) -> Iterator[Tree]:
 
 
 def _wholes(event: ResolvedEvent, fields: Iterable[Field]) -> Iterator[Field]:
-    """Replace parts by what they are read out of; derived fields have no place of their own."""
+    """Replace parts by what they are read out of, and leave out what has no place of its own."""
     for field in fields:
         if isinstance(field.origin, PartOf):
             yield event.type.fields[field.origin.whole]
-        elif not isinstance(field.origin, Derivation):
+        elif not isinstance(field.origin, NOT_IN_RECORDS):
             yield field
 
 

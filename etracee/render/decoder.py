@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
-from etracee.catalog.model import PartOf
+from etracee.catalog.model import Absent, PartOf
 from etracee.event import EventLayout
 from etracee.expr.check import check
 from etracee.expr.evaluate import PythonForm
@@ -213,20 +213,23 @@ class _EventView:
             decoded = field.type.decode(name)
             if not field.type.storage.variable and decoded != name:
                 yield Named(name, decoded)
-        for field in self.needed_parts():
+        for field in self.needed(PartOf):
             yield Named(py_variable(field.name), _part(field))
+        for field in self.needed(Absent):
+            yield Named(py_variable(field.name), Py("None"))
         for field, tree in self.implied.items():
             name, answer = py_variable(field.name), self.form.source(tree, Py("False"))
             value = py("{name} if {answer} else None", name=name, answer=answer)
             yield Named(name, value if field.when else answer)
 
-    def needed_parts(self) -> dict[Field, None]:
+    def needed(self, origin: type) -> dict[Field, None]:
+        """Return the fields of that origin that somebody reads."""
         tests = [
             leaf.field for tree in self.trees() for leaf in leaves(tree) if isinstance(leaf, Test)
         ]
         reads = (field for match in self.event.matches for field in match.reads)
         read = (*self.event.shown, *tests, *reads)
-        return dict.fromkeys(field for field in read if isinstance(field.origin, PartOf))
+        return dict.fromkeys(field for field in read if isinstance(field.origin, origin))
 
     def trees(self) -> Iterator[Tree]:
         yield self.event.keep
@@ -259,8 +262,6 @@ class _EventView:
             "type": py_literal(self.event.name),
             "human_time": Py("clock.human(wall)"),
         }
-        if self.event.type.never_returns:
-            envelope["ret"] = Py("None")
         fields = {field.name: self.shown_field(field) for field in self.event.shown}
         rank = {name: number for number, name in enumerate(ORDER)}
         nested = nest({**envelope, **fields})

@@ -46,11 +46,7 @@ def profile_of(types: Mapping[str, EventType]) -> dict[str, object]:
         "context": ["pid", "tid", "comm"],
         "filter": "not comm = strace",
         "options": {"max_string": "1024", "max_argv": "4096", "ring_buffer": "64MiB"},
-        "events": {
-            event.name: {"fields": fields} if fields else {}
-            for event in types.values()
-            for fields in [fields_of(event)]
-        },
+        "events": {event.name: {"fields": fields_of(event) or ["ret"]} for event in types.values()},
     }
 
 
