@@ -12,6 +12,7 @@ import pytest
 
 from etracee.clock import Clock
 from etracee.decoding import Decoder, Reader, import_decoder
+from etracee.enrich import Host
 from etracee.event import EventLayout
 from etracee.plan import Plan, Request, attach_by, make_plan
 from etracee.plan.pushdown import OTHERS
@@ -73,7 +74,7 @@ def start_reader(program: Program, directory: Path) -> tuple[Reader, Decoder]:
     """Import the program's decoder, and return it with what reads records by it."""
     path = directory / "decoder.py"
     path.write_text(program.python)
-    reader, decoder = Reader(Clock()), Decoder(import_decoder(path))
+    reader, decoder = Reader(Clock(), Host()), Decoder(import_decoder(path))
     reader.add(0, decoder)
     return reader, decoder
 

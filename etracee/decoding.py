@@ -10,6 +10,7 @@ from typing import Any
 
 from etracee.clock import Clock
 from etracee.engine.alerts import Hit
+from etracee.enrich import Host
 from etracee.event import Event
 
 Fired = Iterable[Hit]
@@ -38,6 +39,7 @@ class Decoder:
         self.delivered: tuple[bool, ...] = module.DELIVERED
         self.rules: tuple[Any, ...] = module.RULES
         self.shown: dict[tuple[str, str], Any] = module.SHOWN
+        self.asks_for_processes: bool = module.ASKS_FOR_PROCESSES
         self.allows_actions: bool = module.ALLOWS_ACTIONS
         self.rules_by_event: tuple[tuple[int, ...], ...] = module.RULES_BY_EVENT
         self.open_answers: list[int] = module.OPEN_ANSWERS
@@ -52,8 +54,9 @@ class Reader:
     those of a generation that has been removed.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, host: Host) -> None:
         self.strays = 0
+        self.host = host
         self._clock = clock
         self._decoders: dict[int, Decoder] = {}
 
@@ -66,11 +69,17 @@ class Reader:
         del self._decoders[generation]
 
     def read(self, data: memoryview, records: Iterable[int]) -> list[Found]:
-        """Return what lies at the offsets `records` of `data`, in the order of its time."""
+        """Return what lies at the offsets `records` of `data`, in the order of its time.
+
+        Each begins with its time, and is decoded in that order: what one tells of a process, the
+        next may ask for.
+        """
         found: list[Found] = []
-        numbers, clock = data.cast("I"), self._clock
+        numbers, clock, host = data.cast("I"), self._clock, self.host
+        host.begin_batch()
         current, decoder = -1, None
-        for at in records:
+        times = data.cast("Q")
+        for at in sorted(records, key=lambda at: times[at >> 3]):
             number = numbers[(at >> 2) + 2]
             generation, index = number >> 16, number & 0xFFFF
             if generation != current:
@@ -82,7 +91,7 @@ class Reader:
                 self.strays += 1
                 continue
             received[index] += 1
-            decoded = functions[index](data, at, clock)
+            decoded = functions[index](data, at, clock, host)
             if decoded is None:
                 rejected[index] += 1
                 continue
@@ -90,9 +99,4 @@ class Reader:
             if event.truncated:  # type: ignore[attr-defined]
                 cut[index] += 1
             found.append((event, delivered[index], fired, generation))
-        found.sort(key=_timestamp)
         return found
-
-
-def _timestamp(item: tuple[Any, bool, Fired, int]) -> str:
-    return item[0].timestamp  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from etracee.clock import Clock
 from etracee.decoding import Decoder, Reader
 from etracee.engine.actions import Killer
 from etracee.engine.alerts import Engine
+from etracee.enrich import Host
 from etracee.event import LEVELS
 from etracee.kernel.bpf import Map
 from etracee.runtime.handover import SHARED_MAPS, Loaded, Running, close
@@ -156,7 +157,7 @@ class Generations:
         self.shared = {name: fd for name, fd in loaded.maps.items() if name in SHARED_MAPS}
         events = Map.of(self.shared["events"])
         self.ring = Ring(events.fd, events.max_entries)
-        self.reader = Reader(clock)
+        self.reader = Reader(clock, Host())
         self.slots = Slots(self.shared)
         self._engines: dict[int, Engine] = {}
         self._speaking = self.current.engine
@@ -188,6 +189,12 @@ class Generations:
         self._heirs.append(new.number)
         self._leaving.append(_Leaving(old, new, time.monotonic()))
         self.current = new
+        self.look_around()
+
+    def look_around(self) -> None:
+        """See which processes there are, if anybody asks; their events come already."""
+        if self.current.decoder.asks_for_processes:
+            self.reader.host.processes.scan()
 
     def engine_of(self, number: int) -> Engine:
         """Return the rules for events of a program.
@@ -223,6 +230,7 @@ class Generations:
         """Return what all programs together have done."""
         summary = Summary(misses=self.slots.misses, strays=self.reader.strays)
         summary.add(self._gone)
+        summary.forgotten = self.reader.host.processes.evicted
         summary.alerts.update(self._speaking.fired)
         summary.suppressed.update(self._speaking.suppressed)
         summary.evicted.update(self._speaking.evicted)

@@ -66,6 +66,7 @@ class Monitor:
         """Let events in, deliver them until the end, detach, drain, and say what was done."""
         with _wake_on_signals() as signals:
             self._gate.open()
+            self.generations.look_around()
             try:
                 self._loop(signals)
                 self._detach()
@@ -135,7 +136,8 @@ class Monitor:
     def _tick(self) -> int:
         """Deliver what lies in the ring, a batch of it; return how many bytes there were."""
         before = self._ring.consumed
-        found = self.generations.reader.read(self._ring.data, self._ring.records(_BATCH))
+        with self._ring.records(_BATCH) as records:
+            found = self.generations.reader.read(self._ring.data, records)
         items: list[Item] = []
         for event, is_delivered, fired, generation in found:
             engine = self.generations.engine_of(generation)

@@ -50,6 +50,8 @@ class Summary:
     misses: int = 0
     strays: int = 0
     """Events that came when the program they were of had long been replaced."""
+    forgotten: int = 0
+    """Processes that had ended and were forgotten before their time, since they were too many."""
     left_over: int = 0
     """Events that were decoded behind the last one that a limit let through."""
     dropped: tuple[tuple[str, Mapping[str, int]], ...] = ()

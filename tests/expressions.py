@@ -13,11 +13,13 @@ from typing import Any
 import hostc
 from hypothesis import strategies as st
 
-from etracee.catalog.model import Derivation, Field, PartOf
+from etracee.catalog.model import Derivation, Field, LookUp, PartOf
+from etracee.enrich import Host
 from etracee.event import EventLayout, Slot
 from etracee.operators import Operator, all_operators
 from etracee.operators.base import Takes
-from etracee.types import Kind, Type, path
+from etracee.types import Kind, Type, cgroup, path
+from etracee.types.cgroup import CgroupPath
 from etracee.types.flags import Flags
 from etracee.types.mode import Mode
 from etracee.types.path import Path
@@ -207,7 +209,15 @@ def sample_of(fields: Mapping[str, Field], packed: dict[str, Any], cut: list[str
             values[name] = (
                 None if raw is None else part.origin.part.python(raw, *part.origin.part.given)
             )
+        if isinstance(part.origin, LookUp) and not part.is_fed and set(part.wholes) <= set(packed):
+            given = [values[name] for name in part.wholes]
+            look_up = getattr(HOST, part.origin.method)
+            values[name] = None if None in given else look_up(*given)
     return Sample(values, tuple(cut), packed)
+
+
+HOST = Host()
+"""What fields are looked up by that depend on their own record alone."""
 
 
 def decoded(field: Field, value: Any) -> Any:
@@ -216,6 +226,8 @@ def decoded(field: Field, value: Any) -> Any:
         return None
     if isinstance(field.type, Path) and value is not None:
         return path.resolve(value)
+    if isinstance(field.type, CgroupPath) and value is not None:
+        return cgroup.join(value)
     if field.kind is Kind.TEXTS and value is not None:
         return value.removesuffix(b"\0").split(b"\0") if value else []
     return value
@@ -227,7 +239,7 @@ def _values(draw: st.DrawFn, field: Field, slot: Slot, known: Constants) -> Any:
         return None
     if field.type.capture == "sockaddr":
         return draw(_socket_addresses(known))[: slot.limit]
-    if field.kind is Kind.TEXTS:
+    if field.kind is Kind.TEXTS or isinstance(field.type, CgroupPath):
         elements = draw(st.lists(_near_texts(known.texts[field.name]), max_size=4))
         return b"".join(element + b"\0" for element in elements)[: slot.limit]
     if isinstance(field.type, Path):
@@ -291,9 +303,12 @@ def _socket_addresses(draw: st.DrawFn, known: Constants) -> bytes:
 
 
 def comparable(fields: Mapping[str, Field]) -> dict[str, Field]:
-    """Return the fields that an expression may name with a value or alone."""
+    """Return the fields that an expression may name with a value or alone.
+
+    What depends on other events is left out.
+    """
     return {
         name: f
         for name, f in fields.items()
-        if f.kind is not Kind.OPAQUE or isinstance(f.origin, Derivation)
+        if (f.kind is not Kind.OPAQUE or isinstance(f.origin, Derivation)) and not f.is_fed
     }

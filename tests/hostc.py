@@ -15,6 +15,7 @@ from typing import Any
 
 from etracee.clock import Clock
 from etracee.decoding import Decoder, Reader
+from etracee.enrich import Host
 from etracee.event import CUT, UNREADABLE, EventLayout
 from etracee.fragments import c_ident
 from etracee.plan import EventPlan, Plan, Request, make_plan
@@ -128,7 +129,7 @@ def compile_c(directory: Path, text: str, offsets: Mapping[str, int], *how: str 
 
 def reader_of(module: ModuleType, clock: Clock) -> Reader:
     """Return what reads records with one generated module."""
-    reader = Reader(clock)
+    reader = Reader(clock, Host())
     reader.add(0, Decoder(module))
     return reader
 

@@ -19,12 +19,15 @@ from etracee.catalog.model import (
     Derivation,
     Elapsed,
     EventType,
+    Feed,
+    FeedEntry,
     Field,
     FieldEntry,
     FileOf,
     FlagsEntry,
     Flow,
     LifecycleEntry,
+    LookUp,
     PartOf,
     PathEntry,
     Registers,
@@ -73,7 +76,9 @@ class _Reader:
         self.arch = arch
         self.known = _read(DATA / "fields.yaml")
         entries = _read(DATA / "context.yaml").items()
-        self.context = {name: self._context(name, FieldEntry(**entry)) for name, entry in entries}
+        self.context = {name: self._captured(name, FieldEntry(**entry)) for name, entry in entries}
+        for name, entry in _read(DATA / "enrich.yaml").items():
+            self.context[name] = self._looked_up(name, FieldEntry(**entry))
 
     def calls(self) -> set[str]:
         """Return the names of the calls of all architectures."""
@@ -107,8 +112,13 @@ class _Reader:
     def _lifecycle(self, name: str, entry: LifecycleEntry) -> EventType:
         captured = (self._captured(*self._field_entry(item)) for item in entry.fields)
         fields = dict(self._with_parts(captured))
+        feeds = self._feed(entry.feeds, fields) if entry.feeds else None
         default, tracepoint = entry.default, entry.tracepoint
-        return EventType(name, entry.doc, entry.flow, None, fields, default, (), tracepoint)
+        return EventType(name, entry.doc, entry.flow, None, fields, default, (), tracepoint, feeds)
+
+    def _feed(self, entry: FeedEntry, fields: Mapping[str, Field]) -> Feed:
+        known = {**self.context, **fields}
+        return Feed(entry.method, tuple(known[name] for name in entry.given))
 
     def _arguments(self, entry: SyscallEntry) -> Iterator[Field]:
         written = entry.arguments
@@ -162,8 +172,11 @@ class _Reader:
         entry = FieldEntry(**self.known[DURATION])
         yield Field(DURATION, self._type(entry), entry.doc, Source.CLOCK, Elapsed())
 
-    def _context(self, name: str, entry: FieldEntry) -> Field:
-        return Field(name, self._type(entry), entry.doc, Source.KERNEL, Walk(entry.read))
+    def _looked_up(self, name: str, entry: FieldEntry) -> Field:
+        assert entry.look_up, f"{name} is not looked up"
+        given = tuple(self.context[name] for name in entry.given)
+        origin = LookUp(entry.look_up, given, entry.fed)
+        return Field(name, self._type(entry), entry.doc, Source.LOOKED_UP, origin)
 
     def _type(self, entry: FieldEntry) -> Type:
         parameters = dict(entry.parameters)

@@ -49,6 +49,10 @@ class FieldEntry(BaseModel):
     """Where `read` begins: a variable of the hook's function."""
     capture: str | None = None
     """The template under capture/ that fills the field, where it is not that of its type."""
+    look_up: str | None = None
+    """The method of etracee.enrich.Host that returns the value, `given` other fields."""
+    given: tuple[str, ...] = ()
+    fed: bool = False
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -91,12 +95,20 @@ class SyscallEntry(Entry):
     default: tuple[str, ...] | None = None
 
 
+class FeedEntry(Entry):
+    """What an event tells the table of processes: a method, and the fields that it is given."""
+
+    method: str
+    given: tuple[str, ...]
+
+
 class LifecycleEntry(Entry):
     """Something that happens to a process, told by a tracepoint of the scheduler."""
 
     doc: str
     tracepoint: str
     flow: Flow
+    feeds: FeedEntry | None = None
     fields: tuple[Mapping[str, Any], ...] = ()
     default: tuple[str, ...]
 
@@ -120,6 +132,7 @@ class Source(str, enum.Enum):
     CLOCK = "clock at entry and exit"
     KERNEL_OR_USER = "kernel memory, and user memory where joined"
     DERIVED = "derived from other fields"
+    LOOKED_UP = "looked up by etracee"
 
 
 @dataclass(frozen=True)
@@ -192,7 +205,30 @@ class Absent:
     """Origin: nowhere. The call does not return, so its result is always missing."""
 
 
-Origin = Argument | FileOf | Walk | ReturnValue | Elapsed | Captured | PartOf | Derivation | Absent
+@dataclass(frozen=True)
+class LookUp:
+    """Origin: what the method of etracee.enrich.Host returns for other fields of the context.
+
+    With `is_fed`, it knows what other events have told.
+    """
+
+    method: str
+    fields: tuple[Field, ...]
+    is_fed: bool
+
+
+Origin = (
+    Argument
+    | FileOf
+    | Walk
+    | ReturnValue
+    | Elapsed
+    | Captured
+    | PartOf
+    | Derivation
+    | Absent
+    | LookUp
+)
 NOT_IN_RECORDS = (Derivation, Absent)
 """Origins of fields that have no place in a record."""
 
@@ -215,9 +251,62 @@ class Field:
         return self.type.kind
 
     @property
+    def wholes(self) -> tuple[str, ...]:
+        """Return the fields with a place in the record that the value is read out of."""
+        if isinstance(self.origin, LookUp):
+            return tuple(field.name for field in self.origin.fields)
+        if isinstance(self.origin, NOT_IN_RECORDS):
+            return ()
+        return (self.origin.whole if isinstance(self.origin, PartOf) else self.name,)
+
+    @property
+    def read_from(self) -> str:
+        """Say where the value is read from, in words."""
+        if not isinstance(self.origin, LookUp):
+            return self.source.value
+        told = ["events of processes"] if self.is_fed else []
+        return f"{self.source.value} from {', '.join([*self.wholes, *told])}"
+
+    @property
+    def is_fed(self) -> bool:
+        """Say whether the value depends on what other events have told."""
+        return isinstance(self.origin, LookUp) and self.origin.is_fed
+
+    @property
+    def in_c(self) -> bool:
+        """Say whether the record holds the value, or its whole, as it is."""
+        return self.type.in_c and not isinstance(self.origin, (*NOT_IN_RECORDS, LookUp))
+
+    @property
+    def holder(self) -> str:
+        """Return the field under whose name the value counts as cut."""
+        if isinstance(self.origin, LookUp):
+            cut = (field.name for field in self.origin.fields if field.type.storage.variable)
+            return next(cut, self.name)
+        return self.origin.whole if isinstance(self.origin, PartOf) else self.name
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Say whether the value can be longer than what is captured of it."""
+        if isinstance(self.origin, LookUp):
+            return any(field.type.storage.variable for field in self.origin.fields)
+        return self.type.storage.variable
+
+    @property
     def implied(self) -> str | None:
         """Return the expression that the value depends on besides its own bytes, or None."""
         return self.origin.expression if isinstance(self.origin, Derivation) else self.when
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What an event tells: a method of etracee.enrich.processes.Processes, and what it is given.
+
+    The time of the event stands before the fields.
+    """
+
+    method: str
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True)
@@ -233,6 +322,8 @@ class EventType:
     families: tuple[str, ...]
     tracepoint: str
     """Of a call, the name in its tracepoints sys_enter_… and sys_exit_…"""
+    feeds: Feed | None = None
+    """What it tells the table of processes, if there is one."""
 
 
 class Compat(Entry):

@@ -30,6 +30,8 @@ def describe(summary: Summary, process: Command | None) -> str:
     )
     if summary.left_over:
         lines.append(f"not delivered, since --count was reached: {summary.left_over}")
+    if summary.forgotten:
+        lines.append(f"ended processes forgotten early, since they were many: {summary.forgotten}")
     if summary.misses:
         lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
     if summary.strays:

@@ -30,10 +30,10 @@ def _fields() -> Iterable[Row]:
     yield ("FIELD", "EVENTS", "TYPE", "READ FROM", "MEANING")
     catalog = load_catalog()
     for field in catalog.context.values():
-        yield (field.name, "all", field.type.doc, field.source.value, field.doc)
+        yield (field.name, "all", field.type.doc, field.read_from, field.doc)
     for event in catalog.events.values():
         for field in event.fields.values():
-            yield (field.name, event.name, field.type.doc, field.source.value, field.doc)
+            yield (field.name, event.name, field.type.doc, field.read_from, field.doc)
 
 
 def _operators() -> Iterable[Row]:

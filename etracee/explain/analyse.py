@@ -50,6 +50,7 @@ def _event(plan: Plan, event: EventPlan, decider: Decider) -> Event:
     return Event(
         name=event.name,
         delivered=event.delivered,
+        tells=event.feeds is not None,
         kernel=tuple(_stages(plan, event)),
         filter=decider.filter(event),
         userspace=None if event.keep == YES else text_of_tree(event.keep),
@@ -74,7 +75,7 @@ def _stages(plan: Plan, event: EventPlan) -> Iterator[Stage]:
             begin = max(begin, end)
     if event.bits:
         marks = "mark the rules that may match"
-        action = marks if event.delivered else f"{marks}; send it only if there are any"
+        action = marks if event.is_sent_anyway else f"{marks}; send it only if there are any"
         yield Stage("rules", tuple(names[begin : event.ruled]), action)
     if event.kills:
         yield Stage("kill", (), "end the process, where a rule that says so matches for sure")

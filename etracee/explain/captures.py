@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from etracee.catalog import Field
-from etracee.catalog.model import NOT_IN_RECORDS, PartOf
+from etracee.catalog.model import NOT_IN_RECORDS
 from etracee.explain.model import Captured, Reader
 from etracee.expr.check import check
 from etracee.expr.scope import Report, scope_of
@@ -18,9 +18,9 @@ def captured(plan: Plan, event: EventPlan) -> tuple[Captured, ...]:
     """Return the fields of an event's record, in the order of their capture."""
     wanted: dict[str, dict[str | None, dict[str, None]]] = {f.name: {} for f in event.captures}
     for rule, use, field in _uses(plan, event):
-        whole = _whole(field)
-        as_part = "" if whole == field.name else f" as {field.name}"
-        wanted[whole].setdefault(rule, {})[f"{use}{as_part}"] = None
+        for whole in field.wholes:
+            as_part = "" if whole == field.name else f" as {field.name}"
+            wanted[whole].setdefault(rule, {})[f"{use}{as_part}"] = None
     return tuple(
         Captured(
             name=field.name,
@@ -47,6 +47,8 @@ def _uses(plan: Plan, event: EventPlan) -> Iterator[Use]:
         if field.implied is not None:
             for part in _fields_in(_implied(event, field.implied)):
                 yield None, f"{shown} for {field.name}", part
+    for field in event.feeds.fields if event.feeds else ():
+        yield None, "table of processes", field
     for field in _fields_in(event.filters):
         yield None, "filter", field
     for match in event.matches:
@@ -73,7 +75,3 @@ def _fields_in(tree: Tree) -> Iterable[Field]:
 def _implied(event: EventPlan, expression: str) -> Tree:
     scope = scope_of([event.type], {}, {})
     return check(expression, scope, Report(lambda _: None))[event.name]
-
-
-def _whole(field: Field) -> str:
-    return field.origin.whole if isinstance(field.origin, PartOf) else field.name

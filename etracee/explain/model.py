@@ -88,12 +88,15 @@ class Captured:
 class Event:
     """An event. `delivered`: it is sent for its own sake, and not for rules alone.
 
+    `tells`: each one is sent, since fields of other events depend on what it says.
+
     `kernel` are the tests there, in their order; the kernel's ring gets what passes. `userspace` is
     what is left of the filters. A record has `fixed_bytes`, and `largest_bytes` at most.
     """
 
     name: str
     delivered: bool
+    tells: bool
     kernel: tuple[Stage, ...]
     filter: Decision | None
     userspace: str | None

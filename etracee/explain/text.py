@@ -35,7 +35,7 @@ def _head(explanation: Explanation) -> Iterator[str]:
 
 
 def _event(event: Event) -> Iterator[str]:
-    sent = "" if event.delivered else ", sent for rules only"
+    sent = "" if event.delivered else _SENT_FOR[event.tells]
     sizes = f"{event.fixed_bytes} bytes"
     if event.largest_bytes > event.fixed_bytes:
         sizes += f", at most {event.largest_bytes}"
@@ -49,6 +49,10 @@ def _event(event: Event) -> Iterator[str]:
         yield f"  filter: {_decided(event.filter)}"
         yield from _clauses(event.filter)
     yield from _table([_field(field) for field in event.fields])
+
+
+_SENT_FOR = {False: ", sent for rules only", True: ", sent for the table of processes"}
+"""Why an event is sent that is not delivered, by whether the table is told of it."""
 
 
 def _field(field: Captured) -> tuple[str, ...]:

@@ -83,8 +83,7 @@ def _needs_end(test: Test) -> bool:
 
 def _limit(field: Field, layout: EventLayout) -> int | None:
     """Return the bytes at which an option cuts a text, None where it is not cut."""
-    whole = field.origin.whole if isinstance(field.origin, PartOf) else field.name
-    slot = next((slot for slot in layout.variable if slot.name == whole), None)
+    slot = next((slot for slot in layout.variable if slot.name == field.holder), None)
     is_chosen = slot is not None and field.kind is Kind.TEXT and field.type.most is None
     return slot.limit if slot and is_chosen and slot.limit < LONGEST_NAME else None
 
@@ -107,10 +106,12 @@ def _fields(plan: Plan, rule: RulePlan, name: str) -> Iterator[Field]:
 
 def _has_many(field: Field) -> bool:
     """Say whether a field has more values than state is kept for."""
+    if field.name in _FEW:
+        return False
     if field.kind is Kind.NUMBER:
-        return isinstance(field.type, Number) and field.name not in _FEW
+        return isinstance(field.type, Number)
     return field.kind is Kind.ADDRESS or field.type.storage.variable
 
 
-_FEW = ("uid", "gid", "euid", "egid")
-"""Numbers that are many by their type, and few on a host."""
+_FEW = ("uid", "gid", "euid", "egid", "user.name", "group.name", "container.runtime")
+"""Numbers and texts that are many by their type, and few on a host."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from etracee.catalog import Field
-from etracee.catalog.model import PartOf
 from etracee.expr.tree import AllOf, AnyOf, Fixed, Not, Reference, Test, Tree, leaves
 from etracee.fragments import Py, join, py, py_literal, py_variable
 from etracee.operators import like, matches
@@ -42,7 +41,7 @@ class PythonForm:
     def _test(self, test: Test, left_open: Py) -> Py:
         value = py_variable(test.field.name)
         cut = (
-            py("{name} in cut", name=py_literal(_holder(test.field)))
+            py("{name} in cut", name=py_literal(test.field.holder))
             if self.may_be_cut(test.field)
             else None
         )
@@ -61,11 +60,6 @@ class PythonForm:
     def hoist(self, source: Py) -> Py:
         """Return the name of a constant with the value of `source`."""
         return self.constants.setdefault(source, py("CONSTANT_{n}", n=len(self.constants)))
-
-
-def _holder(field: Field) -> str:
-    """Return the name under which a field counts as cut: a part is cut where its whole is."""
-    return field.origin.whole if isinstance(field.origin, PartOf) else field.name
 
 
 def compile_tree(tree: Tree) -> Callable[[Mapping[str, Any], Collection[str]], bool]:

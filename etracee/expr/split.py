@@ -36,7 +36,7 @@ def widen(tree: Tree, has_c: Callable[[Test], bool]) -> Tree:
 
 def may_stay_open(test: Test) -> bool:
     """Say whether a cut value can leave the answer open, which then counts as no."""
-    is_text = test.field.type.storage.variable and not isinstance(test.constant, Reference)
+    is_text = test.field.may_be_cut and not isinstance(test.constant, Reference)
     return is_text and test.operator.may_stay_open(test.constant)
 
 

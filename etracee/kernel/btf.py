@@ -17,7 +17,7 @@ from etracee.problems import host_lacks, wrong
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
 _KIND_PTR, _KIND_ARRAY, _KIND_STRUCT, _KIND_UNION = 2, 3, 4, 5
-_KIND_FUNC = 12
+_KIND_ENUM, _KIND_FUNC = 6, 12
 _KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT = 8, 9, 10, 11
 _TRANSPARENT = {_KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT}
 
@@ -48,6 +48,12 @@ class _Member(ctypes.Structure):
         ("type", ctypes.c_uint32),
         ("offset", ctypes.c_uint32),
     )
+
+
+class _Constant(ctypes.Structure):
+    """`struct btf_enum`."""
+
+    _fields_ = (("name_off", ctypes.c_uint32), ("value", ctypes.c_int32))
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,8 @@ class Btf:
     def offset_of(self, path: str) -> int | None:
         """Return the byte offset of `struct.member.member…`, or None if this kernel has no such.
 
-        Anonymous structs and unions are looked through; `member[3]` counts array elements.
+        Anonymous structs and unions are looked through; `member[3]` counts array elements, as does
+        `member[NAME]` by the name of an enum's constant.
         """
         struct, *members = path.split(".")
         type_id = self._lib.btf__find_by_name_kind(self._handle, struct.encode(), _KIND_STRUCT)
@@ -140,7 +147,21 @@ class Btf:
         if found is None or not index:
             return found
         element, size = self._element(found.type_id)
-        return MemberAt(found.offset + int(index) * size, element)
+        number = int(index) if index.isdecimal() else self._constants.get(index)
+        return None if number is None else MemberAt(found.offset + number * size, element)
+
+    @functools.cached_property
+    def _constants(self) -> dict[str, int]:
+        """The constants of `enum cgroup_subsys_id`, which a kernel's configuration numbers."""
+        type_id = self._lib.btf__find_by_name_kind(self._handle, b"cgroup_subsys_id", _KIND_ENUM)
+        if type_id < 0:
+            return {}
+        holder, data = self._type(type_id)
+        members = (_Constant * holder.vlen).from_address(data)
+        return {self._name(member.name_off): member.value for member in members}
+
+    def _name(self, offset: int) -> str:
+        return (self._lib.btf__name_by_offset(self._handle, offset) or b"").decode()
 
     def _type(self, type_id: int) -> tuple[_Type, int]:
         address = self._lib.btf__type_by_id(self._handle, type_id)
@@ -161,7 +182,7 @@ class Btf:
         bit_fields = bool(holder.info >> 31)
         for member in (_Member * holder.vlen).from_address(data):
             bits = member.offset & 0xFFFFFF if bit_fields else member.offset
-            label = (self._lib.btf__name_by_offset(self._handle, member.name_off) or b"").decode()
+            label = self._name(member.name_off)
             if label == name:
                 return MemberAt(bits // 8, member.type)
             inner = None if label else self._member(self._resolve(member.type), name)

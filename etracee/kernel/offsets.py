@@ -12,9 +12,10 @@ from etracee.problems import ExitCode, Problem, ProblemsError
 def render_offsets(btf: Btf, offsets: Mapping[str, str]) -> str:
     """Return C that defines each macro as the offset in bytes of its `struct.member…`.
 
-    ProblemsError, with exit code 3, names every member that this kernel has not.
+    Of alternatives, `a.b|c.d`, it is that of the first that this kernel has. ProblemsError, with
+    exit code 3, names every member that it has not.
     """
-    found = {name: btf.offset_of(path) for name, path in offsets.items()}
+    found = {name: _find(btf, path) for name, path in offsets.items()}
     missing = [path for name, path in offsets.items() if found[name] is None]
     if missing:
         raise ProblemsError((_lacking(path) for path in missing), ExitCode.HOST)
@@ -25,8 +26,13 @@ def render_offsets(btf: Btf, offsets: Mapping[str, str]) -> str:
     return "\n".join(["/* Offsets in bytes, read from the BTF of one kernel. */", *lines, ""])
 
 
+def _find(btf: Btf, path: str) -> int | None:
+    found = (btf.offset_of(alternative) for alternative in path.split("|"))
+    return next((offset for offset in found if offset is not None), None)
+
+
 def _lacking(path: str) -> Problem:
-    message = f"this kernel's BTF has no {path}"
+    message = f"this kernel's BTF has no {path.replace('|', ' or ')}"
     return Problem(
         None, message, "leave the fields out that need it, or report the kernel's version"
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
-from etracee.catalog.model import NOT_IN_RECORDS, FileOf, PartOf
+from etracee.catalog.model import NOT_IN_RECORDS, FileOf, LookUp, PartOf
 from etracee.expr.check import check
 from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import Reference, Test, Tree, leaves
@@ -26,20 +26,29 @@ class Demand:
 
 def find_demand(event: ResolvedEvent, options: Options) -> Demand:
     """Return what has to be captured for what is shown, filtered and matched."""
-    trees = (event.keep, *_of_rules(event), *_implied(event))
-    tests = [leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)]
-    read = [
-        *event.shown,
-        *(test.field for test in tests),
-        *(field for match in event.matches for field in match.reads),
-    ]
-    captures = tuple(sorted(dict.fromkeys(_wholes(event, read)), key=_is_replaced))
+    tests = _tests(event)
+    captures = tuple(sorted(dict.fromkeys(_wholes(event, find_reads(event))), key=_is_replaced))
     limits = {
         field.name: _limit(field, tests, options)
         for field in captures
         if field.type.storage.variable
     }
     return Demand(event, captures, limits)
+
+
+def find_reads(event: ResolvedEvent) -> list[Field]:
+    """Return the fields that are shown, filtered and matched, and that tell of processes."""
+    return [
+        *event.shown,
+        *(test.field for test in _tests(event)),
+        *(field for match in event.matches for field in match.reads),
+        *(event.feeds.fields if event.feeds else ()),
+    ]
+
+
+def _tests(event: ResolvedEvent) -> list[Test]:
+    trees = (event.keep, *_of_rules(event), *_implied(event))
+    return [leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)]
 
 
 def _of_rules(event: ResolvedEvent) -> Iterator[Tree]:
@@ -63,10 +72,12 @@ def _implied(event: ResolvedEvent) -> Iterator[Tree]:
 
 
 def _wholes(event: ResolvedEvent, fields: Iterable[Field]) -> Iterator[Field]:
-    """Replace parts by what they are read out of, and leave out what has no place of its own."""
+    """Replace fields by what they are read out of, and leave out what has no place of its own."""
     for field in fields:
         if isinstance(field.origin, PartOf):
             yield event.type.fields[field.origin.whole]
+        elif isinstance(field.origin, LookUp):
+            yield from field.origin.fields
         elif not isinstance(field.origin, NOT_IN_RECORDS):
             yield field
 

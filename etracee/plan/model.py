@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from etracee.catalog import Catalog, EventType, Field, Flow
-from etracee.catalog.model import Elapsed
+from etracee.catalog.model import Elapsed, Feed
 from etracee.event import EventLayout
 from etracee.expr.tree import Reference, Test, Tree
 from etracee.fragments import C, c_comment
@@ -163,6 +163,13 @@ class EventPlan:
     """Comparisons of the filters that the kernel is not asked to make, and why."""
     rules_refused: Mapping[Test, str]
     """The same of the rules."""
+    feeds: Feed | None
+    """What the table of processes is told of every such event, if somebody reads of it."""
+
+    @property
+    def is_sent_anyway(self) -> bool:
+        """Say whether it is sent though no rule may match."""
+        return self.delivered or self.feeds is not None
 
     @property
     def name(self) -> str:

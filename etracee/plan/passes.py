@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from etracee.catalog import Catalog
 from etracee.plan.attach import choose_hooks
 from etracee.plan.demand import find_demand
+from etracee.plan.feed import add_feeding
 from etracee.plan.grams import build_grams
 from etracee.plan.layout import lay_out
 from etracee.plan.model import Plan, Request, RulePlan
@@ -21,12 +23,14 @@ from etracee.rules import RuleSet
 def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catalog) -> Plan:
     """Return the plan for `profile` and `rules`; ProblemsError with all that is wrong in them.
 
-    Names become events and fields (resolve), what somebody reads is found (demand), it gets its
+    Names become events and fields (resolve), what they depend on of other events is added (feed),
+    what somebody reads is found (demand), it gets its
     place in a record (lay out), what the kernel can decide is separated (push down), and every
     event gets its hooks (attach): those of the cheapest way, see attach_by() for the others. What
     can never happen is a warning.
     """
     resolved = resolve(profile, rules, request, catalog)
+    resolved = replace(resolved, events=add_feeding(resolved.events, catalog))
     demands = [find_demand(event, profile.options) for event in resolved.events]
     layouts = [lay_out(demand, index) for index, demand in enumerate(demands)]
     tests = list(kernel_tests(demands))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import Elapsed, FileOf, PartOf
+from etracee.catalog.model import Elapsed, FileOf, LookUp, PartOf
 from etracee.event import EventLayout
 from etracee.expr.cform import Operands, c_form_of
 from etracee.expr.split import implied_by, widen
@@ -42,8 +42,9 @@ def kernel_tests(demands: Iterable[Demand]) -> Iterator[Test]:
     for demand in demands:
         trees = (demand.event.keep, *(match.tree for match in demand.event.matches))
         for test in (leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test)):
-            yield test
-            yield from implied_by(test)
+            if test.field.in_c:
+                yield test
+                yield from implied_by(test)
 
 
 def push_down(
@@ -59,9 +60,11 @@ def push_down(
     """
     event = demand.event
     limited = _Limited(RecordOperands(layout, tries, grams))
-    (keep,), filter_refused = _widen([event.keep], limited.why_not)
-    wanted, rules_refused = _rules_wanted(event.matches, limited, delivered=event.delivered)
-    ruled = YES if event.delivered else widen(either(*wanted), _is_decisive)
+    sent_anyway = event.delivered or event.feeds is not None
+    why_not = limited.why_not if event.feeds is None else _told_of_all
+    (keep,), filter_refused = _widen([event.keep], why_not)
+    wanted, rules_refused = _rules_wanted(event.matches, limited, sent_anyway=sent_anyway)
+    ruled = YES if sent_anyway else widen(either(*wanted), _is_decisive)
     early_test = both(widen(keep, _is_cheap), ruled)
     late_test = _without_cheap(keep)
     matches, bits = _give_bits(event.matches, wanted)
@@ -87,7 +90,12 @@ def push_down(
         filters=event.keep,
         filter_refused=filter_refused,
         rules_refused=rules_refused,
+        feeds=event.feeds,
     )
+
+
+def _told_of_all(_: Test) -> str:
+    return "the table of processes is told of every such event"
 
 
 def _widen(trees: Iterable[Tree], why_not: WhyNot) -> tuple[tuple[Tree, ...], Mapping[Test, str]]:
@@ -163,7 +171,7 @@ class _Limited:
 
 
 def _rules_wanted(
-    matches: tuple[Match, ...], limited: _Limited, *, delivered: bool
+    matches: tuple[Match, ...], limited: _Limited, *, sent_anyway: bool
 ) -> tuple[tuple[Tree, ...], Mapping[Test, str]]:
     """Return what the kernel asks for each step of a rule, and the comparisons that it does not.
 
@@ -172,7 +180,7 @@ def _rules_wanted(
     """
     trees = [match.tree for match in matches]
     few = _widen(trees, limited.why_not_few)
-    if delivered:
+    if sent_anyway:
         return few
     every = _widen(trees, limited.why_not)
     return (few[0], {**few[1], **every[1]}) if YES in every[0] else every
@@ -227,7 +235,7 @@ def _is_decisive(test: Test) -> bool:
 def _is_cheap(test: Test) -> bool:
     """Say whether a comparison needs no user memory and no walk through the kernel's."""
     origin = test.field.origin
-    return not isinstance(origin, PartOf | FileOf) and not test.field.type.storage.variable
+    return not isinstance(origin, PartOf | FileOf | LookUp) and not test.field.type.storage.variable
 
 
 def _in_order_of(
@@ -250,10 +258,11 @@ def _in_order_of(
 
 def _needed(demand: Demand, tests: list[Tree]) -> list[Field]:
     names = {
-        leaf.field.origin.whole if isinstance(leaf.field.origin, PartOf) else leaf.field.name
+        name
         for test in tests
         for leaf in leaves(test)
         if isinstance(leaf, Test)
+        for name in leaf.field.wholes
     }
     return [field for field in demand.captures if field.name in names]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from etracee.catalog import Catalog, EventType, Field
+from etracee.catalog.model import Feed
 from etracee.expr.tree import NO, YES, Test, Tree, both, leaves
 from etracee.plan.findings import Findings, Names
 from etracee.plan.model import Match, Request, RulePlan
@@ -28,6 +29,8 @@ class ResolvedEvent:
     keep: Tree
     matches: tuple[Match, ...]
     delivered: bool
+    feeds: Feed | None = None
+    """What the table of processes is told, if somebody reads of it: then of every such event."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from etracee.catalog import Field
-from etracee.catalog.model import Derivation, PartOf
+from etracee.catalog.model import LookUp, PartOf
 from etracee.event import EventLayout, Slot
 from etracee.expr.tree import Test
 from etracee.fragments import C, c, c_ident, c_int
@@ -31,7 +31,9 @@ class RecordOperands:
 
     def of(self, field: Field) -> COperand | Refusal:
         """Return where a field's value lies, or why it has no place in C."""
-        if isinstance(field.origin, Derivation) or not field.type.in_c:
+        if isinstance(field.origin, LookUp):
+            return Refusal(f"{field.name} is looked up in Python")
+        if not field.in_c:
             return Refusal(f"{field.name} is put together in Python")
         if isinstance(field.origin, PartOf):
             return _part(field, self.layout.slot(field.origin.whole))

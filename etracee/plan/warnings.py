@@ -128,7 +128,7 @@ def _room(event: EventType, layout: EventLayout) -> Mapping[str, int]:
     vectors = {
         slot.name: slot.limit - 1
         for slot in layout.variable
-        if event.fields[slot.name].kind is Kind.TEXTS
+        if slot.name in event.fields and event.fields[slot.name].kind is Kind.TEXTS
     }
     parts = {
         field.name: vectors[field.origin.whole]

@@ -28,6 +28,7 @@ from etracee.render.views import (
     Step,
     StubView,
 )
+from etracee.types.cgroup import CgroupPath
 from etracee.types.path import Path
 from etracee.types.texts import Texts
 
@@ -61,7 +62,8 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         times=any(event.takes_time for event in plan.events),
         notes_entries=any(event.is_timed for event in plan.events),
         timed_threads=TIMED_THREADS,
-        paths=_walks(plan),
+        paths=any(isinstance(field.type, Path) for field in _captures(plan)),
+        cgroups=any(isinstance(field.type, CgroupPath) for field in _captures(plan)),
         path_limit=Path.most,
         path_depth=MOST_DEPTH,
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
@@ -240,6 +242,8 @@ def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     for captured, step in zip(event.captures, captures, strict=True):
         if isinstance(captured.origin, FileOf):
             yield Step("capture/unreadable.c.j2", step.name)
+        elif isinstance(captured.origin, Captured) and captured.type.storage.variable:
+            yield step
         elif captured.type.storage.variable:
             strings = isinstance(captured.type, Texts)
             template = "capture/image_strings.c.j2" if strings else "capture/image_string.c.j2"
@@ -262,13 +266,16 @@ def _kept(event: EventPlan) -> list[Slot]:
 
 
 def _any_unreadable(event: EventPlan) -> C:
-    names = [c_ident(slot.name) for slot in _kept(event)]
+    arguments = {field.name for field in event.captures if isinstance(field.origin, Argument)}
+    names = [c_ident(slot.name) for slot in _kept(event) if slot.name in arguments]
     tests = [c("r->{name} == UNREADABLE", name=name) for name in names]
     return C(" || ".join(tests)) if tests else C("0")
 
 
 TIMED_THREADS = 65536
 """Threads of which the last entry is known, at once; the calls of others are counted."""
+LONGEST_PATH = 3 * 4096
+"""Bytes that a path may reach for, to the verifier: thrice PATH_ROOM of path.c.j2."""
 MOST_SCRATCH = 32 * 1024
 """Bytes that a value of a per-CPU map may have: PCPU_MIN_UNIT_SIZE, include/linux/percpu.h."""
 
@@ -293,14 +300,16 @@ def _scratch_bytes(event: EventPlan) -> int:
     """Return the bytes that a record may reach for while it is made and compared.
 
     To the verifier, masks are the bounds: a string may begin as late as the mask of what is before
-    it allows. A vector's string is written at most two masks behind its begin, and an end of a text
-    is compared, word by word, at most a mask and the text itself behind it. The key of a trie lies
-    where the text does.
+    it allows. A vector's string is written at most two masks behind its begin, a path within
+    LONGEST_PATH, and an end of a text is compared, word by word, at most a mask and the text itself
+    behind it. The key of a trie lies where the text does.
     """
     reach = event.layout.size + ones(event.layout.limit) + 1
+    paths = {field.name for field in event.captures if isinstance(field.type, Path)}
     for slot in event.layout.variable:
         begin = event.layout.size + ones(bytes_before(event, slot))
-        reach = max(reach, begin + max(2 * ones(slot.limit), LONGEST_KEY) + 64)
+        span = LONGEST_PATH if slot.name in paths else max(2 * ones(slot.limit), LONGEST_KEY)
+        reach = max(reach, begin + span + 64)
     return -(-reach // 8) * 8
 
 
@@ -308,8 +317,8 @@ MOST_DEPTH = 128
 """Names and mounts of a path that are followed; trees on disk have about 60 at most."""
 
 
-def _walks(plan: Plan) -> bool:
-    return any(isinstance(field.type, Path) for e in plan.events for field in e.captures)
+def _captures(plan: Plan) -> Iterator[Field]:
+    return (field for event in plan.events for field in event.captures)
 
 
 def _hook(hook: Hook, plan: Plan) -> HookView:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from etracee.catalog import Field
-from etracee.catalog.model import Absent, PartOf
+from etracee.catalog.model import Absent, LookUp, PartOf
 from etracee.event import EventLayout
 from etracee.expr.check import check
 from etracee.expr.evaluate import PythonForm
@@ -14,6 +14,7 @@ from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import YES, Test, Tree, leaves
 from etracee.fragments import Py, join, py, py_ident, py_literal, py_variable
 from etracee.plan import EventPlan, Plan
+from etracee.plan.model import Match
 from etracee.render.environment import environment
 from etracee.render.matchers import (
     Follow,
@@ -70,8 +71,11 @@ class DecoderEvent:
     size: int
     variable: tuple[Named, ...]
     values: tuple[Named, ...]
+    told: tuple[Py, ...]
+    late: tuple[Named, ...]
     matchers: tuple[Matcher, ...]
     rules: MatchersView | None
+    is_given_out: bool
     only_rules: bool
     texts: tuple[Named, ...]
     text_names: Py
@@ -97,6 +101,7 @@ class DecoderView:
     follows: tuple[Follow, ...]
     shown: tuple[Named, ...]
     watchers_literal: Py
+    asks_for_processes: Py
     events: tuple[DecoderEvent, ...]
     constants: tuple[Named, ...]
     operators: tuple[Py, ...]
@@ -123,7 +128,8 @@ def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> st
         rules=tuple(rule_source(plan, index) for index in range(len(plan.rules))),
         follows=tuple(view_follows(plan)),
         shown=tuple(_shown_by_engine(plan, form)),
-        watchers_literal=py_literal(tuple(_watchers(event) for event in plan.events)),
+        watchers_literal=py_literal(tuple(_watchers(plan, event) for event in plan.events)),
+        asks_for_processes=py_literal(any(event.feeds for event in plan.events)),
         events=events,
         constants=tuple(Named(name, source) for source, name in form.constants.items()),
         operators=tuple(_operators(form)),
@@ -138,9 +144,21 @@ def _operators(form: PythonForm) -> list[Py]:
     return [py_ident(module) for module in sorted(modules & {"like", "matches"})]
 
 
-def _watchers(event: EventPlan) -> tuple[int, ...]:
-    """Return the indices of the rules that the event can be a step of."""
-    return tuple(dict.fromkeys(match.rule for match in event.matches))
+def _watchers(plan: Plan, event: EventPlan) -> tuple[int, ...]:
+    """Return the indices of the rules that miss something where the event is lost.
+
+    It can be a step of them, or they read what it tells.
+    """
+    own = [match.rule for match in event.matches]
+    if event.feeds is not None:
+        own += (match.rule for e in plan.events for match in e.matches if _is_fed(match))
+    return tuple(dict.fromkeys(own))
+
+
+def _is_fed(match: Match) -> bool:
+    trees = (match.tree, match.rest)
+    tests = (leaf for tree in trees for leaf in leaves(tree) if isinstance(leaf, Test))
+    return any(field.is_fed for field in (*match.reads, *(test.field for test in tests)))
 
 
 def _shown_by_engine(plan: Plan, form: PythonForm) -> Iterator[Named]:
@@ -154,12 +172,12 @@ def _shown_by_engine(plan: Plan, form: PythonForm) -> Iterator[Named]:
 
 
 def _may_miss(field: Field) -> bool:
-    is_part, is_sentinel = isinstance(field.origin, PartOf), field.type.missing is not None
+    is_part, is_sentinel = isinstance(field.origin, PartOf | LookUp), field.type.missing is not None
     return field.type.storage.variable or is_part or is_sentinel or bool(field.when)
 
 
 def _may_be_cut(field: Field) -> bool:
-    return field.type.storage.variable
+    return field.may_be_cut
 
 
 _TEXTUAL = (Kind.TEXT, Kind.TEXTS)
@@ -185,8 +203,11 @@ class _EventView:
             size=layout.size,
             variable=tuple(self.variable()),
             values=tuple(self.values()),
+            told=tuple(self.told()),
+            late=tuple(self.looked_up(late=True)),
             matchers=tuple(self.keep()),
             rules=rules,
+            is_given_out=self.event.delivered or bool(self.event.matches),
             only_rules=not self.event.delivered,
             texts=tuple(self.texts()),
             text_names=self.names(lambda field: field.kind in _TEXTUAL),
@@ -217,19 +238,38 @@ class _EventView:
             yield Named(py_variable(field.name), _part(field))
         for field in self.needed(Absent):
             yield Named(py_variable(field.name), Py("None"))
+        yield from self.looked_up(late=False)
         for field, tree in self.implied.items():
             name, answer = py_variable(field.name), self.form.source(tree, Py("False"))
             value = py("{name} if {answer} else None", name=name, answer=answer)
             yield Named(name, value if field.when else answer)
 
-    def needed(self, origin: type) -> dict[Field, None]:
+    def told(self) -> Iterator[Py]:
+        """Return the call that tells the table of processes of the event."""
+        feed = self.event.feeds
+        if feed is not None:
+            given = [Py("time"), *(py_variable(field.name) for field in feed.fields)]
+            method, arguments = py_ident(feed.method), join(", ", given, Py)
+            yield py("host.processes.{m}({a})", m=method, a=arguments)
+
+    def needed(self, origin: type) -> Iterator[Field]:
         """Return the fields of that origin that somebody reads."""
+        return (field for field in self.read() if isinstance(field.origin, origin))
+
+    def looked_up(self, *, late: bool) -> Iterator[Named]:
+        """Return what is looked up: before the filters, or late, what they do not ask for."""
+        filtered = {leaf.field for leaf in leaves(self.event.keep) if isinstance(leaf, Test)}
+        for field in self.needed(LookUp):
+            if late != (field in filtered):
+                yield Named(py_variable(field.name), _look_up(field))
+
+    def read(self) -> dict[Field, None]:
+        """Return the fields that somebody reads, each once."""
         tests = [
             leaf.field for tree in self.trees() for leaf in leaves(tree) if isinstance(leaf, Test)
         ]
         reads = (field for match in self.event.matches for field in match.reads)
-        read = (*self.event.shown, *tests, *reads)
-        return dict.fromkeys(field for field in read if isinstance(field.origin, origin))
+        return dict.fromkeys((*self.event.shown, *tests, *reads))
 
     def trees(self) -> Iterator[Tree]:
         yield self.event.keep
@@ -300,6 +340,22 @@ def _part(field: Field) -> Py:
     given = [py_variable(field.origin.whole), *map(py_literal, field.origin.part.given)]
     call = py("{m}.{f}({g})", m=module, f=py_ident(function.__name__), g=join(", ", given, Py))
     return py("None if {w} is None else {call}", w=py_variable(field.origin.whole), call=call)
+
+
+def _look_up(field: Field) -> Py:
+    """Return the call of a look-up, where nothing that it is given is missing."""
+    origin = field.origin
+    assert isinstance(origin, LookUp), "only those are looked up"
+    given = [py_variable(field.name) for field in origin.fields]
+    call = py("host.{m}({g})", m=py_ident(origin.method), g=join(", ", given, Py))
+    missing = [
+        py("{name} is None", name=py_variable(field.name))
+        for field in origin.fields
+        if _may_miss(field)
+    ]
+    if not missing:
+        return call
+    return py("None if {missing} else {call}", missing=join(" or ", missing, Py), call=call)
 
 
 def struct_code(layout: EventLayout) -> str:

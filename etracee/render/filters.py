@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from etracee.catalog import Field
-from etracee.catalog.model import PartOf
 from etracee.event import Slot
 from etracee.expr.cform import c_form_of, c_source
 from etracee.expr.split import may_stay_open
@@ -139,7 +138,7 @@ class _Filters:
 
     def texts(self, fields: Iterable[Field]) -> Iterator[TextView]:
         """Yield pointers to the variable slots of `fields`."""
-        read = {f.origin.whole if isinstance(f.origin, PartOf) else f.name for f in fields}
+        read = {name for field in fields for name in field.wholes}
         used = C("0")
         for slot in self.event.layout.variable:
             if slot.name in read:
@@ -203,7 +202,7 @@ def with_tests(captures: list[Step], event: EventPlan, filters: FiltersView) -> 
         for test in filters.tests
     ]
     if event.bits:
-        template = "mark.c.j2" if event.delivered else "mark_or_reject.c.j2"
+        template = "mark.c.j2" if event.is_sent_anyway else "mark_or_reject.c.j2"
         cut = _cut(event, event.ruled)
         placed.append((event.ruled, Step(template, test=filters.rules.name, cut=cut)))
     if event.kills:

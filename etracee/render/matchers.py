@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from etracee.catalog import Field
 from etracee.engine.actions import BY_KERNEL
 from etracee.expr import split
 from etracee.expr.evaluate import PythonForm
@@ -118,7 +119,7 @@ def _is_killed(match: Match, event: EventPlan) -> bool:
 
 def _hit(match: Match, *, is_killed: bool) -> Py:
     values = [
-        py("{name}: {value}", name=py_literal(field.name), value=_whole(match, field.name))
+        py("{name}: {value}", name=py_literal(field.name), value=_whole(match, field))
         for field in match.reads
     ]
     if is_killed:
@@ -128,15 +129,15 @@ def _hit(match: Match, *, is_killed: bool) -> Py:
     return py("({rule}, {step}, {{{values}}})", rule=match.rule, step=match.step, values=inner)
 
 
-def _whole(match: Match, name: str) -> Py:
+def _whole(match: Match, field: Field) -> Py:
     """Return the value for the engine: a cut one is missing where it would be compared."""
-    variable = py_variable(name)
+    name, variable = field.name, py_variable(field.name)
     is_compared = any(name == join_.field.name for join_ in match.joins) or any(
         test.field.name == name for test in _tests(match.rest)
     )
     if not is_compared and name not in match.referenced:
         return variable
-    return py("None if {n} in cut else {v}", n=py_literal(name), v=variable)
+    return py("None if {n} in cut else {v}", n=py_literal(field.holder), v=variable)
 
 
 def _indices(event: EventPlan, guards: list[Guard | None]) -> Iterator[tuple[Py, Py, Py]]:

@@ -30,7 +30,8 @@ def render_program(plan: Plan) -> Program:
     offsets: dict[str, str] = {}
 
     def offset(path: str) -> C:
-        name = c_ident("OFFSET_" + path.replace(".", "_").replace("[", "_").replace("]", ""))
+        first = path.partition("|")[0]
+        name = c_ident("OFFSET_" + first.replace(".", "_").replace("[", "_").replace("]", ""))
         offsets[name] = path
         return name
 

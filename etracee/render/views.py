@@ -191,6 +191,7 @@ class ProgramView:
     notes_entries: bool
     timed_threads: int
     paths: bool
+    cgroups: bool
     path_limit: int
     path_depth: int
     ring_pages: int

@@ -8,6 +8,7 @@ arm64 asks for acquire and release, which Python cannot express: there, this is 
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Iterator
 
@@ -40,22 +41,25 @@ class Ring:
         """Return the bytes that have ever been taken from the ring."""
         return self._consumer[0]
 
-    def records(self, most: int) -> Iterator[int]:
-        """Yield the offset in `data` of each record that is there, at most `most` bytes of them.
+    @contextlib.contextmanager
+    def records(self, most: int) -> Iterator[list[int]]:
+        """Give the offset in `data` of each record that is there, at most `most` bytes of them.
 
-        What was yielded is freed for the kernel when the iteration ends.
+        They are freed for the kernel when the block ends.
         """
         at = self._consumer[0]
         end = min(self._producer[0], at + most)
         headers, mask = self._headers, self._mask
+        found = []
+        while at < end:
+            start = at & mask
+            header = headers[start >> 2]
+            if header & _BUSY:
+                break
+            if not header & _DISCARD:
+                found.append(start + _HEADER)
+            at += ((header & ~_DISCARD) + _HEADER + 7) & ~7
         try:
-            while at < end:
-                start = at & mask
-                header = headers[start >> 2]
-                if header & _BUSY:
-                    break
-                if not header & _DISCARD:
-                    yield start + _HEADER
-                at += ((header & ~_DISCARD) + _HEADER + 7) & ~7
+            yield found
         finally:
             self._consumer[0] = at

@@ -76,6 +76,7 @@ class LiveRules:
             gate = TreeGate(self._generations.shared, command)
             alerts: list[Alert] = []
             gate.open()
+            self._generations.look_around()
             end = time.monotonic() + PATIENCE
             try:
                 while not gate.is_done() and time.monotonic() < end:
@@ -93,7 +94,9 @@ class LiveRules:
         ring, reader = self._generations.ring, self._generations.reader
         end = ring.produced
         while ring.consumed < end:
-            for event, _, hits, _ in reader.read(ring.data, ring.records(_BATCH)):
+            with ring.records(_BATCH) as records:
+                found = reader.read(ring.data, records)
+            for event, _, hits, _ in found:
                 yield from engine.alerts(event, hits)
 
     def _end(self, command: Command, gate: TreeGate) -> None:

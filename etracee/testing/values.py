@@ -119,7 +119,7 @@ class _Reader:
         for name in names:
             if not isinstance(name, str) or name not in self.known:
                 self.problem(["truncated"], f"{self.event.type} has no field {name!r}")
-            elif not self.known[name].type.storage.variable:
+            elif not self.known[name].may_be_cut:
                 self.problem(["truncated"], f"{name} is never cut")
         return tuple(map(str, names))
 

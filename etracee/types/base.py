@@ -69,7 +69,7 @@ class Type:
 
     kind: ClassVar[Kind]
     capture: ClassVar[str] = "scalar"
-    """The macro of templates/bpf/capture.c.j2 that fills the slot."""
+    """The template in templates/bpf/capture/ that fills the slot."""
     most: ClassVar[int | None] = None
     """Bytes of a variable value, where the profile's options do not say."""
     in_c: ClassVar[bool] = True

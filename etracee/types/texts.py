@@ -1,4 +1,4 @@
-"""Lists of strings: argument vectors."""
+"""Lists of strings: argument vectors, and lists of names."""
 
 from __future__ import annotations
 
@@ -12,15 +12,30 @@ POSITIONS = 10
 """Strings of a vector that are fields of their own, counted from its beginning."""
 
 
-class Texts(Type):
-    """A NULL-terminated vector of strings: at most `options.max_argv` bytes, NULs counted."""
+class TextList(Type):
+    """A list of texts."""
 
     kind = Kind.TEXTS
-    capture = "strings"
     storage = VARIABLE
 
     def __init__(self, doc: str = "list of texts") -> None:
         self.doc = doc
+
+    def parse(self, text: str) -> bytes:
+        """Return one element."""
+        return parse_bytes(text)
+
+    def read_shown(self, shown: object) -> list[bytes]:
+        """Return the elements of a printed list."""
+        if not isinstance(shown, list) or not all(isinstance(element, str) for element in shown):
+            raise ValueError("a list of texts was expected")
+        return [parse_bytes(element) for element in shown]
+
+
+class Texts(TextList):
+    """A NULL-terminated vector of strings: at most `options.max_argv` bytes, NULs counted."""
+
+    capture = "strings"
 
     @property
     def parts(self) -> Mapping[str, Part]:
@@ -36,16 +51,6 @@ class Texts(Type):
     def decode(self, raw: Py) -> Py:
         """Split at the NULs that close each string."""
         return py("texts.split({raw})", raw=raw)
-
-    def parse(self, text: str) -> bytes:
-        """Return one element."""
-        return parse_bytes(text)
-
-    def read_shown(self, shown: object) -> list[bytes]:
-        """Return the elements of a printed list."""
-        if not isinstance(shown, list) or not all(isinstance(element, str) for element in shown):
-            raise ValueError("a list of texts was expected")
-        return [parse_bytes(element) for element in shown]
 
 
 def split(raw: bytes) -> list[bytes]:
@@ -63,4 +68,4 @@ def argument(argv: list[bytes], index: int) -> bytes | None:
     return argv[index] if index < len(argv) else None
 
 
-TYPES = {"texts": Texts}
+TYPES = {"texts": Texts, "text_list": TextList}

@@ -103,7 +103,8 @@ class Proof:
         block = ctypes.create_string_buffer(struct.pack("<16Q", *addresses, *lengths))
         record = ctypes.create_string_buffer(numbers, len(numbers))
         run_program(self.programs[event], ctypes.addressof(block), ctypes.addressof(record))
-        sent = [self._record(at) for at in self.ring.records(1 << 30)]
+        with self.ring.records(1 << 30) as records:
+            sent = [self._record(at) for at in records]
         assert len(sent) <= 1
         return sent[0] if sent else None
 

@@ -11,6 +11,7 @@ import pytest
 
 from etracee.clock import Clock
 from etracee.decoding import Decoder, Reader, import_decoder
+from etracee.enrich import Host
 from etracee.plan import Plan
 from etracee.render import render_program
 
@@ -52,7 +53,7 @@ def read(reader: Reader, programs: dict[int, Program], *records: Record) -> list
 
 
 def reader_of(programs: dict[int, Program]) -> Reader:
-    reader = Reader(Clock())
+    reader = Reader(Clock(), Host())
     for generation, program in programs.items():
         reader.add(generation, program.decoder)
     return reader

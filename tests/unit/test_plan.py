@@ -14,6 +14,7 @@ from etracee.catalog import load_catalog
 from etracee.expr.tree import YES, Tree, leaves
 from etracee.plan import EventPlan, Plan, Request, attach_by, make_plan
 from etracee.problems import ProblemsError
+from etracee.render import render_program
 from etracee.source_set import load_source_set
 
 CATALOG = load_catalog("x86_64")
@@ -197,3 +198,46 @@ def test_hooks_are_those_of_the_events(tmp_path: Path) -> None:
     assert {hook.name for hook in raw.hooks} == {"sys_exit", "sched_process_exit"}
     assert {hook.stub for hook in raw.hooks} == {"attached_sys_exit", "attached_sched_process_exit"}
     assert len({hook.slot for hook in raw.hooks}) == 3
+
+
+SCHEDULER = {"sched_process_fork", "sched_process_exec", "sched_process_exit"}
+
+
+def test_who_reads_of_the_table_of_processes_brings_what_it_is_told_by(tmp_path: Path) -> None:
+    calm = plan(tmp_path, {"openat": {}}, context=["pid", "entity_id"])
+    assert {hook.name for hook in calm.hooks} == {"syscalls:sys_exit_openat"}
+    found = plan(tmp_path, {"openat": {"filter": "ancestors contains sshd"}}, context=["pid"])
+    assert {hook.name for hook in found.hooks} == {"syscalls:sys_exit_openat", *SCHEDULER}
+    opens, *told = found.events
+    assert [(event.name, event.delivered, event.shown) for event in told] == [
+        ("fork", False, ()),
+        ("exec", False, ()),
+        ("exit", False, ()),
+    ]
+    assert opens.feeds is None
+    assert opens.delivered
+
+
+def test_what_the_table_is_told_by_is_not_filtered_in_the_kernel(tmp_path: Path) -> None:
+    events = {"openat": {}, "fork": {"filter": "uid = 0"}}
+    rule = {"id": "x", "title": "X", "events": ["exit"], "condition": "uid = 0"}
+    found = plan(tmp_path, events, rule, context=["ancestors"], filter="gid = 0")
+    opens, fork, exit_, exec_ = found.events
+    assert texts_of(opens.early_test) == {"gid = 0"}
+    for event in (fork, exit_, exec_):
+        assert (event.early_test, event.late_test) == (YES, YES)
+        assert event.is_sent_anyway
+    assert texts_of(fork.keep) == {"uid = 0", "gid = 0"}
+    reasons = {"the table of processes is told of every such event"}
+    assert set(fork.filter_refused.values()) == reasons
+
+
+def test_what_is_lost_of_the_table_is_lost_to_the_rules_that_read_of_it(tmp_path: Path) -> None:
+    rules = [
+        {"id": "reads", "title": "R", "events": ["openat"], "condition": "ancestors contains x"},
+        {"id": "not", "title": "N", "events": ["openat"], "condition": "filename = /x"},
+    ]
+    found = plan(tmp_path, {"openat": {}}, *rules)
+    module = render_program(found).python
+    (line,) = [line for line in module.splitlines() if line.startswith("RULES_BY_EVENT")]
+    assert line == "RULES_BY_EVENT = ((0, 1), (0,), (0,), (0,))"
