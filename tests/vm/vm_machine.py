@@ -1,0 +1,93 @@
+"""One boot of another kernel under QEMU, for one job."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from vm_image import CACHE, find_tool, make_disk, system_disk
+from vm_kernel import GUEST, Kernel
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+_LEFT_OUT = {".git", ".venv", ".vm"}
+_TAIL = 6000
+"""Characters of what a guest has said last that a failure shows."""
+_ORDERLY_END = re.compile(rb"^RC=(\d+)\s+\[[\d. ]+\] reboot: Restarting system\s*\Z", re.MULTILINE)
+
+
+class BootError(Exception):
+    """The guest did not come to the end of its job; the message shows what it last said."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job has left behind: its status, what it printed, what it wrote to descriptor 3."""
+
+    status: int
+    output: str
+    results: bytes
+
+
+def boot(kernel: Kernel, job: str, place: Path, timeout: float) -> Outcome:
+    """Boot `kernel`, run the shell script `job` in the checkout and return what came of it.
+
+    `place` is a directory for the disks and for what comes back. BootError says that the kernel
+    panicked, that the job took longer than `timeout` seconds, or that its status is missing.
+    """
+    _make_job_disk(job, place / "job.img")
+    try:
+        subprocess.run(_qemu(kernel, place), check=True, capture_output=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise BootError(_tell(place, f"the guest was not done after {timeout:.0f} s")) from None
+    except subprocess.CalledProcessError as error:
+        raise BootError(f"QEMU ended with {error.returncode}: {error.stderr.decode()}") from None
+    end = _ORDERLY_END.search((place / "console").read_bytes())
+    if end is None:
+        raise BootError(_tell(place, "the guest ended before its job was done"))
+    output, results = (place / "output").read_bytes(), (place / "results").read_bytes()
+    return Outcome(int(end[1]), output.decode(errors="replace"), results)
+
+
+def _qemu(kernel: Kernel, place: Path) -> list[str | Path]:
+    append = "console=ttyS0 loglevel=4 panic=-1 lsm=lockdown,yama,bpf"
+    words: list[str | Path] = [find_tool("qemu-system-x86_64"), "-accel", "tcg,thread=multi"]
+    words += ["-smp", "2", "-m", "2048", "-nodefaults", "-display", "none", "-no-reboot"]
+    words += ["-kernel", kernel.image, "-initrd", kernel.initramfs, "-append", append]
+    words += ["-serial", f"file:{place}/console", "-device", "virtio-serial-pci"]
+    for name in ("output", "results"):
+        words += ["-chardev", f"file,id={name},path={place}/{name}"]
+        words += ["-device", f"virtserialport,chardev={name},name={name}"]
+    # snapshot: what the guest writes is gone at its end.
+    for disk in (system_disk(), place / "job.img"):
+        words += ["-drive", f"if=virtio,format=raw,snapshot=on,file={disk}"]
+    return words
+
+
+def _make_job_disk(job: str, image: Path) -> None:
+    """Write the second disk: the script, the guest's programs and the checkout."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        root = Path(directory)
+        shutil.copy(GUEST / "start", root)
+        (root / "job").write_text(
+            f"mkdir -p {CHECKOUT}\nmount --bind /mnt/checkout {CHECKOUT}\n"
+            f"cd {CHECKOUT}\nexport PYTHONPATH={CHECKOUT}\n{job}\n"
+        )
+        shutil.copytree(CHECKOUT, root / "checkout", ignore=_ignored)
+        make_disk(root, image, spare_mib=64)
+
+
+def _ignored(_: str, names: list[str]) -> set[str]:
+    return {name for name in names if name in _LEFT_OUT or name.endswith("_cache")}
+
+
+def _tell(place: Path, what: str) -> str:
+    parts = [what]
+    for name in ("console", "output"):
+        path = place / name
+        text = path.read_text(errors="replace")[-_TAIL:] if path.exists() else ""
+        parts.append(f"---- the end of the guest's {name}:\n{text.strip() or '(nothing)'}")
+    return "\n".join(parts)
