@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from vm_kernel import Kernel, debian_kernel
-from vm_machine import BootError, Outcome, boot
+from vm_machine import ASKED, Outcome, boot
 
 HERE = Path(__file__).resolve().parent
-ASKED = os.environ.get("ETRACEE_VM_TESTS") == "1"
 
 Boot = Callable[..., Outcome]
 """Boots the other kernel for a job, a shell script; more than `timeout` seconds are a failure."""

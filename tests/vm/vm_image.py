@@ -1,9 +1,9 @@
-"""Disk images made from this machine's own files: its packages, the virtual environment, a checkout."""
+"""Disk images made from this machine's own files: its packages and the virtual environment."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -18,8 +18,9 @@ CACHE = Path(__file__).resolve().parents[2] / ".vm"
 """Everything that is kept from one run to the next; may be removed at any time."""
 
 _TOOLS = (
-    "python3-bpfcc strace bpftrace gcc gcc-multilib libc6-dev procps mount iproute2 busybox-static"
-).split()
+    *("python3-bpfcc", "strace", "bpftrace", "gcc", "gcc-multilib", "libc6-dev"),
+    *("procps", "mount", "busybox-static"),
+)
 """Packages that the kernel tests use beside the essential ones, where they are installed."""
 _UNUSED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/")
 _UNOWNED = (
@@ -35,9 +36,9 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in os.listdir("/"):
-            if Path("/", name).is_symlink():
-                (root / name).symlink_to(os.readlink(f"/{name}"))
+        for path in Path("/").iterdir():
+            if path.is_symlink():
+                (root / path.name).symlink_to(path.readlink())
         for name in _MOUNT_POINTS:
             (root / name).mkdir(parents=True, exist_ok=True)
         for name in ("tmp", "var/tmp"):
@@ -53,7 +54,7 @@ class Tree:
             return
         place.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink():
-            place.symlink_to(os.readlink(path))
+            place.symlink_to(path.readlink())
         elif path.is_dir():
             place.mkdir()
             shutil.copystat(path, place)

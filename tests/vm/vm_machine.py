@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from vm_image import CACHE, find_tool, make_disk, system_disk
 from vm_kernel import GUEST, Kernel
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+ASKED = os.environ.get("ETRACEE_VM_TESTS") == "1"
+"""Whether the tests that boot a machine are asked for."""
 _LEFT_OUT = {".git", ".venv", ".vm"}
 _TAIL = 6000
 """Characters of what a guest has said last that a failure shows."""
