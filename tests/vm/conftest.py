@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ def kernel() -> Kernel:
 def boot_kernel(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Boot:
     """Return the function that boots the other kernel for a job."""
 
-    def run(job: str, timeout: float = 120) -> Outcome:
-        return boot(kernel, job, tmp_path_factory.mktemp("vm"), timeout)
+    def run(job: str, timeout: float = 120, copied: Sequence[Path] = ()) -> Outcome:
+        return boot(kernel, job, tmp_path_factory.mktemp("vm"), timeout, copied)
 
     return run

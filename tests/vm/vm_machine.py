@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +37,16 @@ class Outcome:
     results: bytes
 
 
-def boot(kernel: Kernel, job: str, place: Path, timeout: float) -> Outcome:
+def boot(
+    kernel: Kernel, job: str, place: Path, timeout: float, copied: Sequence[Path] = ()
+) -> Outcome:
     """Boot `kernel`, run the shell script `job` in the checkout and return what came of it.
 
-    `place` is a directory for the disks and for what comes back. BootError says that the kernel
-    panicked, that the job took longer than `timeout` seconds, or that its status is missing.
+    `place` is a directory for the disks and for what comes back; the guest has the directories
+    `copied` at the same paths as this machine. BootError says that the kernel panicked, that the
+    job took longer than `timeout` seconds, or that its status is missing.
     """
-    _make_job_disk(job, place / "job.img")
+    _make_job_disk(job, (CHECKOUT, *copied), place / "job.img")
     try:
         subprocess.run(_qemu(kernel, place), check=True, capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -70,16 +75,18 @@ def _qemu(kernel: Kernel, place: Path) -> list[str | Path]:
     return words
 
 
-def _make_job_disk(job: str, image: Path) -> None:
-    """Write the second disk: the script, the guest's programs and the checkout."""
-    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
-        root = Path(directory)
+def _make_job_disk(job: str, directories: Iterable[Path], image: Path) -> None:
+    """Write the second disk: the script, the guest's programs and the directories."""
+    lines = []
+    with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+        root = Path(temporary)
         shutil.copy(GUEST / "start", root)
-        (root / "job").write_text(
-            f"mkdir -p {CHECKOUT}\nmount --bind /mnt/checkout {CHECKOUT}\n"
-            f"cd {CHECKOUT}\nexport PYTHONPATH={CHECKOUT}\n{job}\n"
-        )
-        shutil.copytree(CHECKOUT, root / "checkout", ignore=_ignored)
+        for number, directory in enumerate(directories):
+            shutil.copytree(directory, root / str(number), ignore=_ignored, symlinks=True)
+            there = shlex.quote(str(directory))
+            lines.append(f"mkdir -p {there} && mount --bind /mnt/{number} {there} || exit 125")
+        lines += [f"cd {shlex.quote(str(CHECKOUT))}", 'export PYTHONPATH="$PWD"', job, ""]
+        (root / "job").write_text("\n".join(lines))
         make_disk(root, image, spare_mib=64)
 
 

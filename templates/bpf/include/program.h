@@ -13,7 +13,7 @@
  */
 static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
-static long (*read_user_text)(void *to, u32 size, const void *from) = (void *)114;
+static long (*read_user_string)(void *to, u32 size, const void *from) = (void *)114;
 static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)115;
 
 /*
@@ -25,6 +25,17 @@ static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)
 #endif
 static long (*send_signal)(u32 number) = (void *)109;
 static u64 (*time_since_boot)(void) = (void *)125; /* in ns, time asleep included */
+
+/*
+ * Read a string, and return its bytes with the NUL. Before Linux 6.16 the kernel puts the NUL of an
+ * empty one, but says 0: "maccess: fix strncpy_from_user_nofault() empty string handling".
+ */
+static __always_inline s64 read_user_text(void *to, u32 size, const void *from)
+{
+    s64 result = read_user_string(to, size, from);
+
+    return result + is_zero(result);
+}
 
 /* The formats of syscalls:sys_enter_* and sys_exit_*: events/syscalls/.../format in tracefs. */
 struct call_entry {
