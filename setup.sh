@@ -15,6 +15,7 @@ STAMP=$VENV/.etracee-setup            # says what was installed
 UNFINISHED=$VENV/.etracee-unfinished  # there while it is being installed
 
 MODE=install        # install, run or test
+KERNELS=            # which kernel tests run on another kernel too: all, some or nothing
 QUIET=false         # true: say only what was done or is wrong
 PYTHON=             # the distribution's interpreter, see choose_python
 VENV_PROBLEM=       # why the virtual environment cannot be used, see inspect_venv
@@ -29,6 +30,9 @@ usage: setup.sh                    install what is missing
        setup.sh run ARGUMENT...    install what is missing, then: etracee run ARGUMENT...
        setup.sh test [ARGUMENT...] install what is missing, then check the sources and
                                    run the tests; the arguments go to pytest
+       setup.sh test --kernels[=some] [ARGUMENT...]
+                                   the same, then the kernel tests, or some of
+                                   them, on Debian's kernel in an emulator
        setup.sh -h | --help        print this
 END
 }
@@ -185,6 +189,22 @@ install_test_tool() {
         explain_failure
         say "$package could not be installed: without it some tests cannot run"
     fi
+}
+
+# What boots another kernel: an image is made of the packages that dpkg knows,
+# and the kernel is fetched with apt-get.
+install_emulator() {
+    local package
+    [[ $(uname -m) == x86_64 && $(os_release ID) == debian ]] ||
+        refuse "test --kernels needs Debian on x86_64: it boots Debian's kernel with this machine's packages"
+    is_root || refuse "test --kernels needs root, to read all that the machine's packages hold: run with sudo"
+    for package in qemu-system-x86 e2fsprogs busybox-static mount; do
+        is_installed_package "$package" || require_package apt-get "$package"
+    done
+}
+
+is_installed_package() {
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
 
 # ---------------------------------------------------------------- the interpreter
@@ -483,6 +503,9 @@ run_checks() {
     check "mypy" "$python" -m mypy
     check "lint-imports" "$VENV/bin/lint-imports"
     check "pytest" "$python" -m pytest "${parallel[@]}" "$@"
+    if [[ -n $KERNELS ]]; then
+        check "pytest on another kernel" env ETRACEE_VM_TESTS="$KERNELS" "$python" -m pytest tests/vm "$@"
+    fi
     say "all checks passed"
 }
 
@@ -493,6 +516,13 @@ main() {
         -h | --help) usage && exit 0 ;;
         *) wrong_usage ;;
     esac
+    if [[ $MODE == test ]]; then
+        case ${1-} in
+            --kernels) KERNELS=all && shift ;;
+            --kernels=some) KERNELS=some && shift ;;
+            --kernels=*) wrong_usage ;;
+        esac
+    fi
     trap 'say "interrupted"; exit 130' INT
     install_what_is_missing
     case $MODE in
@@ -500,6 +530,7 @@ main() {
         run) exec "$VENV/bin/etracee" run "$@" ;;
         test)
             install_test_tools
+            if [[ -n $KERNELS ]]; then install_emulator; fi
             run_checks "$@"
             ;;
     esac

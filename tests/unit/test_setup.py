@@ -406,6 +406,45 @@ def test_the_checks_run_in_their_order(debian: Host) -> None:
     ]
 
 
+@pytest.mark.parametrize(("option", "tests"), [("--kernels", "all"), ("--kernels=some", "some")])
+def test_another_kernel_comes_last(debian: Host, option: str, tests: str) -> None:
+    prepare_checks(debian)
+    debian.command("dpkg-query", '[ "$4" = e2fsprogs ] && printf installed')
+    debian.command("uname", "echo x86_64")
+    done = debian.setup("test", option, "-k", "a b")
+    assert done.returncode == 0, done.stderr
+    calls = debian.log().splitlines()
+    assert calls[-2:] == [
+        "python3 -m pytest -n auto -k a b",
+        f"python3 -m pytest tests/vm -k a b (ETRACEE_VM_TESTS={tests})",
+    ]
+    installed = [call.split()[-1] for call in calls if call.startswith("apt-get install")]
+    assert installed[-3:] == ["qemu-system-x86", "busybox-static", "mount"]
+
+
+def test_another_kernel_needs_root(debian: Host) -> None:
+    prepare_checks(debian)
+    debian.command("uname", "echo x86_64")
+    debian.become(1000)
+    done = debian.setup("test", "--kernels")
+    assert done.returncode == 3
+    assert "test --kernels needs root" in done.stderr
+
+
+def test_another_kernel_needs_debian(openeuler: Host) -> None:
+    prepare_checks(openeuler)
+    openeuler.command("uname", "echo x86_64")
+    done = openeuler.setup("test", "--kernels")
+    assert done.returncode == 3
+    assert "test --kernels needs Debian" in done.stderr
+
+
+def test_another_kernel_of_an_unknown_kind(debian: Host) -> None:
+    done = debian.setup("test", "--kernels=6.1")
+    assert done.returncode == 2
+    assert "usage" in done.stderr
+
+
 def test_a_missing_test_package_is_said_and_not_fatal(debian: Host) -> None:
     prepare_checks(debian)
     done = debian.setup("test")
