@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from vm_image import system_disk
 from vm_kernel import Kernel, debian_kernel
 from vm_machine import ASKED, Outcome, boot
 
@@ -36,6 +37,6 @@ def boot_kernel(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Boo
     """Return the function that boots the other kernel for a job."""
 
     def run(job: str, timeout: float = 120, copied: Sequence[Path] = ()) -> Outcome:
-        return boot(kernel, job, tmp_path_factory.mktemp("vm"), timeout, copied)
+        return boot(kernel, system_disk(), job, tmp_path_factory.mktemp("vm"), timeout, copied)
 
     return run

@@ -88,7 +88,7 @@ def make_disk(tree: Path, image: Path, spare_mib: int) -> None:
     unfinished.unlink(missing_ok=True)
     size = f"{used * 11 // 10 // 2**20 + spare_mib}M"
     options = ["-q", "-t", "ext4", "-m", "0", "-O", "^has_journal", "-d", tree]
-    _run(find_tool("mke2fs"), *options, unfinished, size)
+    _run("mke2fs", *options, unfinished, size)
     unfinished.replace(image)
 
 
@@ -133,14 +133,6 @@ def _digest(packages: Iterable[Package]) -> str:
             status = path.lstat()
             digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def find_tool(name: str) -> str:
-    """Return the path of a program, also one of those that only root has on the PATH."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if found is None:
-        raise FileNotFoundError(name)
-    return found
 
 
 def _run(*command: str | Path) -> None:

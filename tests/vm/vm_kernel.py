@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from vm_image import CACHE, find_tool
+from vm_archive import Archive
+from vm_image import CACHE
 
 GUEST = Path(__file__).resolve().parent / "guest"
 _MODULES = (
@@ -20,63 +21,72 @@ _MODULES = (
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A kernel and the initial file system that finds the disks."""
+class Machine:
+    """How QEMU is called for an architecture, and the device of the kernel's console."""
 
+    emulator: tuple[str, ...]
+    console: str
+
+
+_MACHINES = {
+    "amd64": Machine(("qemu-system-x86_64",), "ttyS0"),
+    "arm64": Machine(("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"), "ttyAMA0"),
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel, the initial file system that finds the disks, and the machine that both are for."""
+
+    architecture: str
     release: str
     image: Path
     initramfs: Path
+    machine: Machine
+
+    @property
+    def btf(self) -> Path:
+        """Return a file with the kernel's BTF, where the image is not compressed (arm64)."""
+        path = self.image.with_name("btf")
+        if not path.exists():
+            path.write_bytes(_find_btf(self.image.read_bytes()))
+        return path
 
 
-def debian_kernel(package: str = "linux-image-cloud-amd64") -> Kernel:
-    """Return the kernel that Debian's `package` depends on; it is fetched once."""
-    real = _real_package(package)
-    place = CACHE / real
+def debian_kernel(architecture: str = "amd64") -> Kernel:
+    """Return Debian's kernel for clouds, which has what an emulator offers; it is fetched once."""
+    CACHE.mkdir(exist_ok=True)
+    archive = Archive(architecture)
+    name = archive.find_dependency(f"linux-image-cloud-{architecture}", "linux-image-")
+    place, release = CACHE / name, name.removeprefix("linux-image-")
     if not place.exists():
-        CACHE.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as directory:
             unpacked = Path(directory) / "unpacked"
-            _unpack(real, unpacked)
+            archive.unpack(name, unpacked)
+            archive.unpack("busybox-static", unpacked)
             unpacked.rename(place)
-    release = real.removeprefix("linux-image-")
-    initramfs = CACHE / f"{real}.cpio"
-    _write_initramfs(place / "lib/modules" / release, initramfs)
-    return Kernel(release, place / "boot" / f"vmlinuz-{release}", initramfs)
+    initramfs = CACHE / f"{name}.cpio"
+    _write_initramfs(place / "bin/busybox", place / "lib/modules" / release, initramfs)
+    image = place / "boot" / f"vmlinuz-{release}"
+    return Kernel(architecture, release, image, initramfs, _MACHINES[architecture])
 
 
-def _real_package(package: str) -> str:
-    """Return the package with the kernel: the one that Debian names is empty and depends on it."""
-    answer = _output("apt-cache", "show", "--no-all-versions", package)
-    found = re.search(r"^Depends:.*?(linux-image-[^\s,]+)", answer, re.MULTILINE)
-    if found is None:
-        raise LookupError(f"{package} depends on no kernel:\n{answer}")
-    return found[1]
-
-
-def _unpack(package: str, place: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
-        _output("apt-get", "download", package, cwd=directory)
-        (archive,) = Path(directory).glob("*.deb")
-        _output("dpkg-deb", "-x", archive, place)
-
-
-def _write_initramfs(modules: Path, target: Path) -> None:
-    """Write a cpio archive of busybox, the init program and the disks' drivers."""
+def _write_initramfs(busybox: Path, modules: Path, target: Path) -> None:
+    """Write a cpio archive of busybox, the init program and the drivers."""
     with tempfile.TemporaryDirectory(dir=CACHE) as directory:
         root = Path(directory)
         for name in ("bin", "dev", "modules", "root"):
             (root / name).mkdir()
         shutil.copy(GUEST / "init", root / "init")
         (root / "init").chmod(0o755)
-        shutil.copy(find_tool("busybox"), root / "bin/busybox")
+        shutil.copy(busybox, root / "bin/busybox")
         present = [path for name in _MODULES for path in modules.rglob(f"{name}.ko")]
         for path in present:
             shutil.copy(path, root / "modules")
-        order = "".join(f"{path.name}\n" for path in present)
-        (root / "modules/order").write_text(order)
+        (root / "modules/order").write_text("".join(f"{path.name}\n" for path in present))
         names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
         archive = subprocess.run(
-            [find_tool("busybox"), "cpio", "-o", "-H", "newc"],
+            ["busybox", "cpio", "-o", "-H", "newc"],
             input=names.encode(),
             cwd=root,
             check=True,
@@ -85,5 +95,16 @@ def _write_initramfs(modules: Path, target: Path) -> None:
         target.write_bytes(archive.stdout)
 
 
-def _output(*command: str | Path, cwd: str | None = None) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=cwd).stdout
+_BTF = struct.Struct("<HBBIIIII")
+"""`struct btf_header` of include/uapi/linux/btf.h: magic, version, flags, length of the header, and
+offset and length of the types and of the strings, counted from the header's end."""
+
+
+def _find_btf(image: bytes) -> bytes:
+    start = -1
+    while (start := image.find(b"\x9f\xeb\x01\x00\x18\0\0\0", start + 1)) >= 0:
+        _, _, _, header, types, types_size, strings, strings_size = _BTF.unpack_from(image, start)
+        end = header + strings + strings_size
+        if types == 0 and strings == types_size and image[start + end - 1] == 0:
+            return image[start : start + end]
+    raise LookupError("the kernel's image has no BTF")

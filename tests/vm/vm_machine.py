@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vm_image import CACHE, find_tool, make_disk, system_disk
+from vm_image import CACHE, make_disk
 from vm_kernel import GUEST, Kernel
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-ASKED = os.environ.get("ETRACEE_VM_TESTS") == "1"
-"""Whether the tests that boot a machine are asked for."""
+ASKED = os.environ.get("ETRACEE_VM_TESTS")
+"""Which tests of those that boot a machine are asked for: all, some or none."""
 _LEFT_OUT = {".git", ".venv", ".vm"}
 _TAIL = 6000
 """Characters of what a guest has said last that a failure shows."""
@@ -38,17 +38,25 @@ class Outcome:
 
 
 def boot(
-    kernel: Kernel, job: str, place: Path, timeout: float, copied: Sequence[Path] = ()
+    kernel: Kernel,
+    system: Path,
+    job: str,
+    place: Path,
+    timeout: float,
+    copied: Sequence[Path] = (),
 ) -> Outcome:
     """Boot `kernel`, run the shell script `job` in the checkout and return what came of it.
 
-    `place` is a directory for the disks and for what comes back; the guest has the directories
-    `copied` at the same paths as this machine. BootError says that the kernel panicked, that the
-    job took longer than `timeout` seconds, or that its status is missing.
+    `system` is the disk that it runs from, `place` a directory for the other one and for what comes
+    back; the guest has the directories `copied` at the same paths as this machine. BootError says
+    that the kernel panicked, that the job took longer than `timeout` seconds, or that its status is
+    missing.
     """
     _make_job_disk(job, (CHECKOUT, *copied), place / "job.img")
     try:
-        subprocess.run(_qemu(kernel, place), check=True, capture_output=True, timeout=timeout)
+        subprocess.run(
+            _qemu(kernel, system, place), check=True, capture_output=True, timeout=timeout
+        )
     except subprocess.TimeoutExpired:
         raise BootError(_tell(place, f"the guest was not done after {timeout:.0f} s")) from None
     except subprocess.CalledProcessError as error:
@@ -60,9 +68,10 @@ def boot(
     return Outcome(int(end[1]), output.decode(errors="replace"), results)
 
 
-def _qemu(kernel: Kernel, place: Path) -> list[str | Path]:
-    append = "console=ttyS0 loglevel=4 panic=-1 lsm=lockdown,yama,bpf"
-    words: list[str | Path] = [find_tool("qemu-system-x86_64"), "-accel", "tcg,thread=multi"]
+def _qemu(kernel: Kernel, system: Path, place: Path) -> list[str | Path]:
+    machine = kernel.machine
+    append = f"console={machine.console} loglevel=4 panic=-1 lsm=lockdown,yama,bpf"
+    words: list[str | Path] = [*machine.emulator, "-accel", "tcg,thread=multi"]
     words += ["-smp", "2", "-m", "2048", "-nodefaults", "-display", "none", "-no-reboot"]
     words += ["-kernel", kernel.image, "-initrd", kernel.initramfs, "-append", append]
     words += ["-serial", f"file:{place}/console", "-device", "virtio-serial-pci"]
@@ -70,7 +79,7 @@ def _qemu(kernel: Kernel, place: Path) -> list[str | Path]:
         words += ["-chardev", f"file,id={name},path={place}/{name}"]
         words += ["-device", f"virtserialport,chardev={name},name={name}"]
     # snapshot: what the guest writes is gone at its end.
-    for disk in (system_disk(), place / "job.img"):
+    for disk in (system, place / "job.img"):
         words += ["-drive", f"if=virtio,format=raw,snapshot=on,file={disk}"]
     return words
 

@@ -25,4 +25,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def _write(test: str, state: str, said: str) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # what a worker reports, the process that started it reports again
     os.write(3, json.dumps({"test": test, "state": state, "said": said}).encode() + b"\n")

@@ -1,0 +1,42 @@
+"""Compile the program of a profile for the kernel of another architecture, and load what can be.
+
+BPF's instructions are the same everywhere: a program differs by the offsets and numbers in it. This
+machine's verifier checks accesses through typed pointers against its own kernel's structures, so
+only programs that read by helpers can be loaded here; the others are compiled.
+
+Called as: vm_foreign.py PROFILE BTF ATTACH typed|helpers
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from etracee.kernel.btf import Btf
+from etracee.kernel.offsets import architecture_of, render_offsets
+from etracee.plan import Request, attach_by, make_plan
+from etracee.render import render_program
+from etracee.runtime.load import OFFSETS, PROGRAM, load_and_attach
+from etracee.source_set import load_source_set
+
+
+def main(profile: str, btf_path: str, attach: str, loads: str) -> None:
+    """Compile, and load with `helpers`; ProblemsError tells what clang or the verifier refuses."""
+    with Btf(Path(btf_path)) as btf:
+        source = load_source_set(profile, (), architecture_of(btf))
+        plan = make_plan(source.profile, source.rules, Request(), source.catalog)
+        plan = attach_by(plan, attach, typed_loads=loads == "typed")
+        program = render_program(plan)
+        offsets = render_offsets(btf, program.offsets)
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / PROGRAM).write_text(program.c)
+        (Path(directory) / OFFSETS).write_text(offsets)
+        hooks = plan.hooks if loads == "helpers" else ()
+        loaded = load_and_attach(replace(plan, hooks=hooks), Path(directory), None)
+    print(f"{len(plan.events)} events, {len(loaded.programs)} programs loaded")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
