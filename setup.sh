@@ -194,11 +194,13 @@ install_test_tool() {
 # What boots another kernel: an image is made of the packages that dpkg knows,
 # and the kernel is fetched with apt-get.
 install_emulator() {
-    local package
+    local package packages=(qemu-system-x86 e2fsprogs busybox-static mount)
     [[ $(uname -m) == x86_64 && $(os_release ID) == debian ]] ||
         refuse "test --kernels needs Debian on x86_64: it boots Debian's kernel with this machine's packages"
     is_root || refuse "test --kernels needs root, to read all that the machine's packages hold: run with sudo"
-    for package in qemu-system-x86 e2fsprogs busybox-static mount; do
+    # The kernel for arm64 too, if there is time for all.
+    if [[ $KERNELS == all ]]; then packages+=(qemu-system-arm); fi
+    for package in "${packages[@]}"; do
         is_installed_package "$package" || require_package apt-get "$package"
     done
 }

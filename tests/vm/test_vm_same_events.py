@@ -8,10 +8,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from vm_machine import CHECKOUT
+from vm_events import normalise, run_here
 
 from etracee.catalog.load import load_catalog
 
@@ -129,8 +128,6 @@ WATCHED = (
 )
 _ADDRESSES = {"prctl_arg2"}
 """Fields that hold an address in the program, which is another one in each run."""
-_PROCESSES = ("pid", "ppid", "tid", "target_pid", "child_pid")
-_MOMENTS = ("timestamp", "human_time")
 _JOB = """
 cd {place}
 {python} -m etracee run -p profile.json -o /dev/shm/events-{name} -- {place}/program 3>&-
@@ -149,34 +146,6 @@ def write_profile(path: Path) -> None:
         fields += [field for field in ("path", "path_source") if field in known[name].fields]
         events[name] = {"fields": fields} if fields else {}
     path.write_text(json.dumps({"name": "test", "extends": ["base"], "events": events}))
-
-
-def normalise(output: bytes) -> list[dict[str, Any]]:
-    """Return the events without moments, and with processes numbered as they appear."""
-    numbers: dict[int, int] = {}
-    events = [json.loads(line) for line in output.splitlines()]
-    for event in events:
-        for name in _MOMENTS:
-            del event[name]
-        for name in (*_PROCESSES, *(("ret",) if event["type"] == "setsid" else ())):
-            if event.get(name) is not None:
-                event[name] = numbers.setdefault(event[name], len(numbers))
-    return events
-
-
-def run_here(job: str, place: Path) -> tuple[str, bytes]:
-    """Run a job as a guest does; return what it printed and what it wrote to descriptor 3."""
-    with (place / "results").open("w+b") as results:
-        done = subprocess.run(
-            ["sh", "-c", f"exec 3>&1 >&2; {job}"],
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT), "LC_ALL": "C.UTF-8"},
-            stdout=results,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        results.seek(0)
-        return done.stderr.decode(), results.read()
 
 
 def test_both_kernels_give_the_same_events(boot_kernel, tmp_path):

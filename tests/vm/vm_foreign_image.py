@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -56,4 +55,4 @@ def _fill(tree: Tree, architecture: str) -> None:
 
 def _python_version(root: Path) -> tuple[str, ...]:
     """Return 3, 11 for a tree whose /usr/bin/python3 is a link to python3.11."""
-    return tuple(os.readlink(root / "usr/bin/python3").removeprefix("python").split("."))
+    return tuple(str((root / "usr/bin/python3").readlink()).removeprefix("python").split("."))

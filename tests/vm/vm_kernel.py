@@ -60,12 +60,14 @@ def debian_kernel(architecture: str = "amd64") -> Kernel:
     name = archive.find_dependency(f"linux-image-cloud-{architecture}", "linux-image-")
     place, release = CACHE / name, name.removeprefix("linux-image-")
     if not place.exists():
+        for old in CACHE.glob(f"linux-image-*-cloud-{architecture}"):
+            shutil.rmtree(old)
         with tempfile.TemporaryDirectory(dir=CACHE) as directory:
             unpacked = Path(directory) / "unpacked"
             archive.unpack(name, unpacked)
             archive.unpack("busybox-static", unpacked)
             unpacked.rename(place)
-    initramfs = CACHE / f"{name}.cpio"
+    initramfs = CACHE / f"{architecture}.cpio"
     _write_initramfs(place / "bin/busybox", place / "lib/modules" / release, initramfs)
     image = place / "boot" / f"vmlinuz-{release}"
     return Kernel(architecture, release, image, initramfs, _MACHINES[architecture])
