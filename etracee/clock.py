@@ -28,6 +28,10 @@ class Clock:
             tries.append((after - before, wall - (before + after) // 2))
         self.offset = min(tries)[1]
 
+    def now(self) -> str:
+        """Return the time, in ns since the epoch, as events have it."""
+        return str(time.monotonic_ns() + self.offset)
+
     def human(self, wall: int) -> str:
         """Return local time with milliseconds: 2023-12-21 10:30:56.789."""
         milliseconds = wall // 1_000_000

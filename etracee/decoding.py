@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable
+from itertools import compress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from etracee.clock import Clock
+from etracee.counting import Keys
 from etracee.engine.alerts import Hit
 from etracee.enrich import Host
 from etracee.event import Event
@@ -37,6 +39,8 @@ class Decoder:
     def __init__(self, module: ModuleType) -> None:
         self.names: tuple[str, ...] = module.EVENTS
         self.delivered: tuple[bool, ...] = module.DELIVERED
+        self.keys: tuple[Keys | None, ...] = module.KEYS
+        self.count_every: float = module.COUNT_EVERY
         self.rules: tuple[Any, ...] = module.RULES
         self.shown: dict[tuple[str, str], Any] = module.SHOWN
         self.asks_for_processes: bool = module.ASKS_FOR_PROCESSES
@@ -45,6 +49,11 @@ class Decoder:
         self.open_answers: list[int] = module.OPEN_ANSWERS
         self.received, self.rejected, self.cut = ([0] * len(self.names) for _ in range(3))
         self.functions: tuple[Callable[..., tuple[Event, Fired] | None], ...] = module.DECODERS
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Return the events that are counted instead of being delivered."""
+        return tuple(compress(self.names, self.keys))
 
 
 class Reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, ClassVar
 
 import msgspec
@@ -66,9 +67,31 @@ class EventLayout:
         """Return the bytes of the largest record."""
         return self.size + sum(slot.limit for slot in self.variable)
 
+    @property
+    def code(self) -> str:
+        """Return the fixed part as a format of the struct module, without native padding."""
+        code, at = "<", 0
+        for slot in sorted(self.slots, key=lambda slot: slot.offset):
+            code += "x" * (slot.offset - at) + slot.storage.code
+            at = slot.offset + slot.size
+        return code + "x" * (self.size - at)
+
     def slot(self, name: str) -> Slot:
         """Return the slot of that name; KeyError if there is none."""
         return next(slot for slot in self.slots if slot.name == name)
+
+
+KEY_HEAD = Struct("<IIHHi")
+"""What every key of what is counted begins with, `struct key_head` of templates/bpf/count.c.j2.
+
+The event's index, the epoch, bits of the values that are missing and of those that were cut, in
+the order of the fields that are counted by, and the bucket of the histogram.
+"""
+NEGATIVE, MISSING = -1, -2
+"""Buckets of values below 0, and of those that are missing.
+
+Bucket 0 is that of the value 0, and bucket n that of values from 2**(n-1) up to below 2**n.
+"""
 
 
 class Event(msgspec.Struct):
@@ -152,5 +175,40 @@ class Loss(msgspec.Struct, tag_field="type", tag="lost", rename={"start": "from"
     blind_rules: tuple[str, ...]
 
 
-Item = Event | Alert | Loss
+class Bucket(msgspec.Struct):
+    """Values from `at_least` up to, but not including, `below`; None is without a limit."""
+
+    at_least: int | None
+    below: int
+    count: int
+
+
+class Histogram(msgspec.Struct):
+    """How the values of a field are spread: its buckets that are not empty, in their order.
+
+    `missing` counts events in which the field has no value.
+    """
+
+    field: str
+    buckets: tuple[Bucket, ...]
+    missing: int
+
+
+class Count(msgspec.Struct, tag_field="type", tag="count", rename={"start": "from", "end": "to"}):
+    """So many events with the same key passed the filters between two times (as of a Loss).
+
+    Values of the key are those of events; `truncated` and `raw` are as there.
+    """
+
+    event: str
+    key: dict[str, object]
+    count: int
+    start: str
+    end: str
+    histogram: Histogram | msgspec.UnsetType = msgspec.UNSET
+    truncated: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    raw: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
+
+
+Item = Event | Alert | Loss | Count
 """What a sink is given."""

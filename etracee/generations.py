@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress
@@ -17,15 +18,17 @@ from pathlib import Path
 from types import ModuleType
 
 from etracee.clock import Clock
+from etracee.counting import tell_counts
 from etracee.decoding import Decoder, Reader
 from etracee.engine.actions import Killer
 from etracee.engine.alerts import Engine
 from etracee.enrich import Host
-from etracee.event import LEVELS
+from etracee.event import LEVELS, Count
 from etracee.kernel.bpf import Map
 from etracee.runtime.handover import SHARED_MAPS, Loaded, Running, close
 from etracee.runtime.ring import Ring
 from etracee.runtime.slots import Slots
+from etracee.runtime.tallies import Tallies
 from etracee.summary import Counts, Summary
 
 _GRACE = 1.0
@@ -43,7 +46,7 @@ _FIRST = bytes(4)
 class Generation:
     """One program: its counters in the kernel, its decoder, its rules."""
 
-    def __init__(self, loaded: Loaded, module: ModuleType) -> None:
+    def __init__(self, loaded: Loaded, module: ModuleType, clock: Clock) -> None:
         self.number = loaded.generation
         self.decoder = Decoder(module)
         killer = Killer() if self.decoder.allows_actions else None
@@ -52,6 +55,11 @@ class Generation:
         self.on_exec = loaded.programs.get(_EXEC)
         self._counts = Map.of(self.maps["counts"], per_cpu=True)
         self._lost: dict[str, int] = {}
+        self._tallies = Tallies(self.maps) if self.decoder.counted else None
+        self._counted: Counter[str] = Counter()
+        self._cut: Counter[str] = Counter()
+        self._clock, self._counted_until = clock, clock.now()
+        self._unfitted_seen: Counter[str] = Counter()
 
     def read_counts(self) -> dict[str, Counts]:
         """Return the kernel's counters, added up over the processors."""
@@ -78,19 +86,50 @@ class Generation:
         return totals
 
     def find_losses(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-        """Yield event, number and blind rules of what was lost since the last time."""
+        """Yield event, number and blind rules of what was lost since the last time.
+
+        What found no room to be counted is lost too; rules have seen it.
+        """
         for name, counts in self.read_counts().items():
             count = counts.lost - self._lost.get(name, 0)
             if count:
                 self._lost[name] = counts.lost
                 yield name, count, self._blind_rules(name)
+        new = self._read_unfitted() - self._unfitted_seen
+        self._unfitted_seen += new
+        for name, count in new.items():
+            yield name, count, ()
+
+    def take_counts(self) -> list[Count]:
+        """Return what was counted since the last time."""
+        if self._tallies is None:
+            return []
+        start, self._counted_until = self._counted_until, self._clock.now()
+        taken = self._tallies.take()
+        counts = tell_counts(self.decoder.keys, taken, start, self._counted_until)
+        for count in counts:
+            self._counted[count.event] += count.count
+            if count.truncated:
+                self._cut[count.event] += count.count
+        return counts
+
+    def _read_unfitted(self) -> Counter[str]:
+        """Return, by event, how many have found no room to be counted."""
+        if self._tallies is None:
+            return Counter()
+        names = enumerate(self.decoder.names)
+        return Counter({name: self._tallies.read_unfitted(index) for index, name in names})
 
     def summarize(self) -> Summary:
         """Return what has happened to this program's events."""
         decoder = self.decoder
         rules = [rule.id for rule in self.engine.rules]
         answers = zip([*rules, "filters"], decoder.open_answers, strict=True)
-        summary = Summary(self.read_counts(), set(compress(decoder.names, decoder.delivered)))
+        delivered = {*compress(decoder.names, decoder.delivered), *decoder.counted}
+        summary = Summary(self.read_counts(), delivered)
+        summary.counted.update({name: self._counted[name] for name in decoder.counted})
+        summary.unfitted.update(self._read_unfitted())
+        summary.cut.update(self._cut)
         summary.cut.update(dict(zip(decoder.names, decoder.cut, strict=True)))
         summary.rejected.update(dict(zip(decoder.names, decoder.rejected, strict=True)))
         summary.open_answers.update({name: count for name, count in answers if count})
@@ -153,7 +192,8 @@ class Generations:
 
     def __init__(self, loaded: Loaded, module: ModuleType, clock: Clock) -> None:
         """Put the program into its slots; OSError when the kernel refuses that."""
-        self.current = Generation(loaded, module)
+        self._clock = clock
+        self.current = Generation(loaded, module, clock)
         self.shared = {name: fd for name, fd in loaded.maps.items() if name in SHARED_MAPS}
         events = Map.of(self.shared["events"])
         self.ring = Ring(events.fd, events.max_entries)
@@ -164,6 +204,7 @@ class Generations:
         self._heirs: list[int] = []
         self._leaving: list[_Leaving] = []
         self._gone = Summary()
+        self._left_counts: list[Count] = []
         self._attach, self._typed_loads = loaded.attach, loaded.typed_loads
         self._enter(self.current, loaded)
 
@@ -178,7 +219,7 @@ class Generations:
 
         OSError when the kernel refuses it; the current one runs on then.
         """
-        new, old = Generation(loaded, module), self.current
+        new, old = Generation(loaded, module, self._clock), self.current
         try:
             new.follow(old)
             self._enter(new, loaded)
@@ -209,6 +250,11 @@ class Generations:
         """Yield the programs that something may still come of, the oldest first."""
         yield from (leaving.generation for leaving in self._leaving)
         yield self.current
+
+    def take_counts(self) -> list[Count]:
+        """Return what all programs have counted since the last time, the oldest first."""
+        left, self._left_counts = self._left_counts, []
+        return left + [count for each in self.live() for count in each.take_counts()]
 
     def retire(self) -> None:
         """Let go of old programs of which nothing can come any more, the oldest first.
@@ -256,6 +302,7 @@ class Generations:
         number = leaving.generation.number
         if self._engines[number] is self._speaking:
             self._hand_over()
+        self._left_counts += leaving.generation.take_counts()
         self._gone.add(leaving.generation.summarize())
         self._gone.levels |= _levels_of(leaving.generation.engine)
         self._leaving.remove(leaving)

@@ -31,10 +31,14 @@ _LOSS_INTERVAL = 1.0
 
 @dataclass(frozen=True)
 class Limits:
-    """When to end by itself: seconds, delivered items."""
+    """When to end by itself: seconds, delivered items.
+
+    `every` are the seconds between counts, in place of what the profile says.
+    """
 
     duration: float | None = None
     count: int | None = None
+    every: float | None = None
 
 
 @dataclass
@@ -58,7 +62,8 @@ class Monitor:
         self._ring = self.generations.ring
         self._gate = TreeGate(shared, self.command) if self.command else HostGate(shared)
         self._reloader = Reloader(self.order, self.generations, self._gate)
-        self._loss_seen = self._now()
+        self._loss_seen = self.clock.now()
+        self._next_count = time.monotonic() + self._count_interval
         is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup(1) leaves it
         self._ends_with_terminal = _has_terminal() and not is_ignored
 
@@ -94,6 +99,8 @@ class Monitor:
                 self.clock.adjust()
                 self._report_losses()
                 self.generations.retire()
+            if now >= self._next_count:
+                self._report_counts()
             self._reloader.begin()
             if (end is not None and now >= end) or self._gate.is_done():
                 return
@@ -112,6 +119,7 @@ class Monitor:
                 self._reload()
         elif ready:
             self._reloader.finish()
+            self._next_count = 0.0
 
     def _reload(self) -> None:
         for sink in self.sinks:
@@ -173,17 +181,32 @@ class Monitor:
     def _drain(self) -> None:
         while self._tick():
             pass
+        self._report_counts()
         self._report_losses()
+
+    @property
+    def _count_interval(self) -> float:
+        """Return the seconds between counts."""
+        return self.limits.every or self.generations.current.decoder.count_every
+
+    def _report_counts(self) -> None:
+        """Deliver what was counted since the last time, as far as the limit allows."""
+        counts = self.generations.take_counts()
+        self._next_count = time.monotonic() + self._count_interval
+        if self._is_full(len(counts)):
+            assert self.limits.count is not None
+            room = self.limits.count - self.delivered
+            self._left_over += len(counts) - room
+            counts = counts[:room]
+            self._stopping = True
+        self._deliver(counts)
 
     def _report_losses(self) -> None:
         """Deliver what was lost of each event since the last time."""
-        start, self._loss_seen = self._loss_seen, self._now()
+        start, self._loss_seen = self._loss_seen, self.clock.now()
         for generation in self.generations.live():
             for name, count, blind in generation.find_losses():
                 self._deliver([Loss(name, count, start, self._loss_seen, blind)])
-
-    def _now(self) -> str:
-        return str(time.monotonic_ns() + self.clock.offset)
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)

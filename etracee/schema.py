@@ -11,6 +11,7 @@ import msgspec
 from etracee.catalog import load_catalog
 from etracee.catalog.load import architectures
 from etracee.explain.model import Explanation
+from etracee.profile.families import families_of
 from etracee.profile.model import WrittenProfile
 from etracee.rules.written import WrittenRules
 
@@ -24,7 +25,8 @@ def profile_schema() -> dict[str, Any]:
     """Return the schema of profiles, which completes events, context fields and options."""
     schema = WrittenProfile.model_json_schema()
     events, context = schema["properties"]["events"], schema["properties"]["context"]
-    events["propertyNames"] = {"enum": _event_names()}
+    families = sorted(f"${family}" for family in families_of(load_catalog()))
+    events["propertyNames"] = {"enum": [*_event_names(), *families]}
     names = {"enum": list(load_catalog().context)}
     context["anyOf"] = [{**context["anyOf"][0], "items": names}, context["anyOf"][1]]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

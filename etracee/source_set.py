@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from etracee.catalog import Catalog, load_catalog
 from etracee.profile import Profile, load_profile
+from etracee.profile.families import expand_families
 from etracee.profile.written import Located
 from etracee.rules import RuleSet, load_rules
 
@@ -24,4 +25,4 @@ def load_source_set(profile: str, rules: tuple[str, ...], arch: str | None = Non
     loaded = load_profile(profile)
     named = (*loaded.rules, *(Located(name) for name in rules))
     catalog = load_catalog(arch) if arch else load_catalog()
-    return SourceSet(loaded, load_rules(named), catalog)
+    return SourceSet(expand_families(loaded, catalog), load_rules(named), catalog)

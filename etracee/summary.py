@@ -36,6 +36,10 @@ class Summary:
     delivered: set[str] = field(default_factory=set)
     cut: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    """Events that were counted by their keys; those are there that are counted, if by 0."""
+    unfitted: Counter[str] = field(default_factory=Counter)
+    """Events that were not, since there were too many keys."""
     alerts: Counter[str] = field(default_factory=Counter)
     suppressed: Counter[str] = field(default_factory=Counter)
     """Alerts that were held back, by rule: `at_most`."""
@@ -53,14 +57,15 @@ class Summary:
     forgotten: int = 0
     """Processes that had ended and were forgotten before their time, since they were too many."""
     left_over: int = 0
-    """Events that were decoded behind the last one that a limit let through."""
+    """Events and counts behind the last one that a limit let through."""
     dropped: tuple[tuple[str, Mapping[str, int]], ...] = ()
     """Names of sinks, and how many events, alerts and losses they did not deliver."""
 
     @property
     def lost(self) -> int:
         """Return all that was lost."""
-        return sum(counts.lost for counts in self.counts.values()) + self.misses + self.strays
+        lost = sum(counts.lost for counts in self.counts.values())
+        return lost + self.unfitted.total() + self.misses + self.strays
 
     def add(self, other: Summary) -> None:
         """Add what `other` has done to this."""
@@ -69,6 +74,8 @@ class Summary:
         self.delivered |= other.delivered
         self.cut.update(other.cut)
         self.rejected.update(other.rejected)
+        self.counted.update(other.counted)
+        self.unfitted.update(other.unfitted)
         self.alerts.update(other.alerts)
         self.open_answers.update(other.open_answers)
         self.cut_and_filtered.update(other.cut_and_filtered)

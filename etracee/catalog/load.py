@@ -100,8 +100,7 @@ class _Reader:
         )
         for derived, expression in entry.derived.items():
             fields[derived] = self._derived(derived, expression)
-        for field in self._results(entry):
-            fields[field.name] = field
+        fields |= self._with_parts(self._results(entry))
         named = (name for name, field in fields.items() if isinstance(field.origin, Argument))
         default = entry.default or tuple(named)
         number = entry.number[self.arch]
@@ -153,7 +152,8 @@ class _Reader:
     def _with_parts(self, fields: Iterator[Field]) -> Iterator[tuple[str, Field]]:
         for field in fields:
             yield field.name, field
-            for name, part in field.type.parts.items():
+            parts = {} if isinstance(field.origin, Absent) else field.type.parts
+            for name, part in parts.items():
                 origin = PartOf(field.name, part)
                 yield name, Field(name, part.type, part.doc, field.source, origin)
 

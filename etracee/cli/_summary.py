@@ -25,6 +25,10 @@ def describe(summary: Summary, process: Command | None) -> str:
         for name, count in _some(summary.cut_and_filtered)
     )
     lines += (
+        f"not counted, since there were more keys than options.count_keys, {name}: {count}"
+        for name, count in _some(summary.unfitted)
+    )
+    lines += (
         f"without duration_ns, since their entry was not seen, {name}: {count}"
         for name, count in _some(summary.unpaired)
     )
@@ -48,7 +52,8 @@ MOST_UNSEEN = 20
 
 def _table(summary: Summary) -> Iterator[str]:
     """Yield the rows of events, and how many are left out since none was seen."""
-    heading = ("event", "seen", "filtered", "sent", "lost", "cut")
+    counted = ("counted",) if summary.counted else ()
+    heading = ("event", "seen", "filtered", "sent", "lost", "cut", *counted)
     unseen = [name for name in summary.delivered if not summary.counts[name].seen]
     rows: list[tuple[object, ...]] = [heading]
     for name, counts in summary.counts.items():
@@ -56,7 +61,9 @@ def _table(summary: Summary) -> Iterator[str]:
             continue
         rejected = summary.rejected.get(name, 0)
         filtered, sent = counts.filtered + rejected, counts.sent - rejected
-        rows.append((name, counts.seen, filtered, sent, counts.lost, summary.cut.get(name, 0)))
+        lost = counts.lost + summary.unfitted.get(name, 0)
+        own = (summary.counted.get(name, "-"),) if counted else ()
+        rows.append((name, counts.seen, filtered, sent, lost, summary.cut.get(name, 0), *own))
     width = max(16, *(len(str(row[0])) for row in rows))
     for row in rows:
         yield str(row[0]).ljust(width) + "".join(f"{cell!s:>11}" for cell in row[1:])

@@ -90,7 +90,7 @@ def _write(directory: Path, plan: Plan, program: Program, btf_path: Path) -> Non
 
 
 def _describe(plan: Plan) -> str:
-    """Return the plan in words: hooks, and each event's record."""
+    """Return the plan in words: hooks, each event's record, and what it is counted by."""
     lines = [f"profile {plan.profile} {plan.version or ''}".rstrip(), ""]
     lines += (f"{hook.kind} {hook.name} -> {hook.function}()" for hook in plan.hooks)
     for event in plan.events:
@@ -100,4 +100,8 @@ def _describe(plan: Plan) -> str:
             + (f" (up to {slot.limit} bytes behind)" if slot.limit else "")
             for slot in event.layout.slots
         )
+        if event.counting:
+            key = event.counting.layout
+            lines.append(f"{event.name} is counted by a key of {key.size} bytes:")
+            lines += (f"  {slot.offset:4} {slot.size:3} {slot.name}" for slot in key.slots)
     return "\n".join([*lines, ""])

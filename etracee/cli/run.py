@@ -20,6 +20,7 @@ from etracee.problems import ExitCode, tell, wrong
 from etracee.runtime.compiler import Compiler, CompilerFailedError, Order
 from etracee.sinks import Sink, open_sinks
 from etracee.sinks.json import JsonSink
+from etracee.sinks.live import TerminalSink
 from etracee.sinks.text import TextSink
 from etracee.summary import Summary
 
@@ -47,7 +48,15 @@ from etracee.summary import Summary
     "--duration", callback=duration, help="End after this time, such as 10s, COMMAND too."
 )
 @click.option(
-    "--count", type=click.IntRange(1), help="End after this many events and alerts, COMMAND too."
+    "--count",
+    type=click.IntRange(1),
+    help="End after this many events, alerts and lines of counts, COMMAND too.",
+)
+@click.option(
+    "--every",
+    callback=duration,
+    metavar="TIME",
+    help="Time between counts, where the profile says `mode: count`; instead of its own.",
 )
 @click.option(
     "--max-loss",
@@ -71,6 +80,7 @@ def command(
     selection: Selection,
     duration: float | None,
     count: int | None,
+    every: float | None,
     max_loss: int | None,
     fail_on_alert: str | None,
     command: tuple[str, ...],
@@ -84,7 +94,7 @@ def command(
     if not command and sys.argv[-1:] == ["--"]:
         raise click.UsageError("there is no COMMAND behind --")
     _end_quietly_on_signals()
-    sinks = [*open_sinks(targets), _sink(output, form)]
+    sinks = [*open_sinks(targets), _sink(output, form, is_shared=bool(command))]
     order = Order(
         profile,
         rules,
@@ -104,8 +114,10 @@ def command(
         tell(f"etracee: {note}")
     clock = Clock()
     generations = Generations(loaded, module, clock)
+    if every is not None and not generations.current.decoder.counted:
+        tell("etracee: note: --every: the profile counts nothing")
     process = Command(command, stdout=None if output else 2) if command else None
-    monitor = Monitor(generations, order, clock, sinks, Limits(duration, count), process)
+    monitor = Monitor(generations, order, clock, sinks, Limits(duration, count, every), process)
     summary = monitor.run()
     tell(describe(summary, process).rstrip("\n"))
     if monitor.failure:
@@ -130,7 +142,8 @@ def _end_quietly_on_signals() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children could not be waited for
 
 
-def _sink(output: str | None, form: str | None) -> Sink:
+def _sink(output: str | None, form: str | None, *, is_shared: bool) -> Sink:
+    """Return what writes to `output`, or to stdout; a terminal is redrawn unless it is shared."""
     descriptor = 1
     if output is not None:
         try:
@@ -139,7 +152,10 @@ def _sink(output: str | None, form: str | None) -> Sink:
         except OSError as error:
             raise wrong(None, f"cannot write {output}: {error.strerror}") from None
     chosen = form or ("text" if output is None and os.isatty(1) else "json")
-    return TextSink(descriptor) if chosen == "text" else JsonSink(descriptor)
+    if chosen == "json":
+        return JsonSink(descriptor)
+    is_live = os.isatty(descriptor) and not is_shared and os.environ.get("TERM", "dumb") != "dumb"
+    return TerminalSink(descriptor) if is_live else TextSink(descriptor)
 
 
 def _exit_code(

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator
 from etracee.explain.captures import captured
 from etracee.explain.decisions import Decider, text_of_tree
 from etracee.explain.maps import maps_of
-from etracee.explain.model import Attachment, Event, Explanation, Hook, Rule, Stage, Warning
+from etracee.explain.model import (
+    Attachment,
+    Counted,
+    Event,
+    Explanation,
+    Hook,
+    Rule,
+    Stage,
+    Warning,
+)
 from etracee.explain.warnings import find_doubts
 from etracee.expr.tree import YES
 from etracee.plan import EventPlan, Plan, RulePlan
@@ -50,7 +59,9 @@ def _event(plan: Plan, event: EventPlan, decider: Decider) -> Event:
     return Event(
         name=event.name,
         delivered=event.delivered,
+        sent=event.is_sent,
         tells=event.feeds is not None,
+        counted=_counted(plan, event),
         kernel=tuple(_stages(plan, event)),
         filter=decider.filter(event),
         userspace=None if event.keep == YES else text_of_tree(event.keep),
@@ -75,10 +86,25 @@ def _stages(plan: Plan, event: EventPlan) -> Iterator[Stage]:
             begin = max(begin, end)
     if event.bits:
         marks = "mark the rules that may match"
-        action = marks if event.is_sent_anyway else f"{marks}; send it only if there are any"
+        waits = event.is_sent_anyway or event.counting
+        action = marks if waits else f"{marks}; send it only if there are any"
         yield Stage("rules", tuple(names[begin : event.ruled]), action)
+        begin = max(begin, event.ruled)
+    if event.counting:
+        is_left = event.is_sent and not event.is_sent_anyway
+        ends = "; send it only if there are marks of rules" if is_left else ""
+        yield Stage("count", tuple(names[begin : event.keyed]), f"count its key{ends}")
     if event.kills:
         yield Stage("kill", (), "end the process, where a rule that says so matches for sure")
+
+
+def _counted(plan: Plan, event: EventPlan) -> Counted | None:
+    count = event.counting
+    if count is None:
+        return None
+    by = tuple(part.field.name for part in count.by)
+    histogram = count.histogram.field.name if count.histogram else None
+    return Counted(by, histogram, count.layout.size, plan.count_every)
 
 
 def _rule(index: int, rule: RulePlan, decider: Decider) -> Rule:

@@ -11,7 +11,7 @@ from etracee.expr.check import check
 from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import Test, Tree, leaves
 from etracee.plan import EventPlan, Plan, RulePlan
-from etracee.plan.model import Match
+from etracee.plan.model import CountPlan, Match
 
 
 def captured(plan: Plan, event: EventPlan) -> tuple[Captured, ...]:
@@ -40,6 +40,18 @@ Use = tuple[str | None, str, Field]
 
 
 def _uses(plan: Plan, event: EventPlan) -> Iterator[Use]:
+    yield from _uses_to_show(event)
+    for field in event.feeds.fields if event.feeds else ():
+        yield None, "table of processes", field
+    if event.counting is not None:
+        yield from _uses_of_key(event.counting)
+    for field in _fields_in(event.filters):
+        yield None, "filter", field
+    for match in event.matches:
+        yield from _uses_of_rule(plan.rules[match.rule], match, event.name)
+
+
+def _uses_to_show(event: EventPlan) -> Iterator[Use]:
     shown = "shown" if event.delivered else "shown in alerts"
     for field in event.shown:
         if not isinstance(field.origin, NOT_IN_RECORDS):
@@ -47,12 +59,14 @@ def _uses(plan: Plan, event: EventPlan) -> Iterator[Use]:
         if field.implied is not None:
             for part in _fields_in(_implied(event, field.implied)):
                 yield None, f"{shown} for {field.name}", part
-    for field in event.feeds.fields if event.feeds else ():
-        yield None, "table of processes", field
-    for field in _fields_in(event.filters):
-        yield None, "filter", field
-    for match in event.matches:
-        yield from _uses_of_rule(plan.rules[match.rule], match, event.name)
+
+
+def _uses_of_key(counting: CountPlan) -> Iterator[Use]:
+    for part in counting.parts:
+        if not isinstance(part.field.origin, NOT_IN_RECORDS):
+            yield None, "count key", part.field
+        for field in _fields_in(part.implied):
+            yield None, f"count key {part.field.name}", field
 
 
 def _uses_of_rule(rule: RulePlan, match: Match, event: str) -> Iterator[Use]:

@@ -33,10 +33,7 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     scratch = view.scratch_words * 8
     yield _array("tracepoints", "program array", 4, view.tracepoint_slots, 1)
     yield _array("raw_tracepoints", "program array", 4, view.raw_slots, 1)
-    if view.tree:
-        yield _hash("tracked", "hash", 4, 65536)
-    else:
-        yield _array("config", "array", 12, 1, 1)
+    yield _hash("tracked", "hash", 4, 65536) if view.tree else _array("config", "array", 12, 1, 1)
     yield _array("counts", "per-CPU array", 32, view.counters, cpus)
     yield _array("left_open", "per-CPU array", 8, view.counters, cpus)
     yield _array("scratch", "per-CPU array", scratch, 1, cpus)
@@ -49,8 +46,13 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
         yield _hash("ended", "LRU hash", 4, 1024, key=16)
     if view.kills:
         yield _hash("protected", "hash", 4, 1024)
+    yield from _counts(view, cpus)
     for grams in plan.grams:
         yield _array(f"{grams.field}_grams", "array", WORDS * 8, 1, 1)
+    yield from _tries(plan)
+
+
+def _tries(plan: Plan) -> Iterator[Map]:
     for trie in plan.tries:
         key, value, entries = 4 + trie.size, 8 * trie.words, max(len(trie.entries), 1)
         memory = len(trie.entries) * (TRIE_NODE + key + value)
@@ -66,6 +68,16 @@ def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
         yield _array("unpaired", "per-CPU array", 8, view.counters, cpus)
     if view.notes_entries:
         yield _hash("begun", "hash", 16, view.timed_threads)
+
+
+def _counts(view: ProgramView, cpus: int) -> Iterator[Map]:
+    if not view.key_words:
+        return
+    key, entries = 8 * view.key_words, view.tallies
+    memory = entries * (HASH_ENTRY + key + 8 * cpus)
+    yield Map("tallies", "per-CPU hash", key, 8, entries, memory)
+    yield _array("epoch", "array", 4, 1, 1)
+    yield _array("unfitted", "per-CPU array", 8, view.counters, cpus)
 
 
 def _array(name: str, kind: str, value: int, entries: int, copies: int) -> Map:

@@ -85,9 +85,21 @@ class Captured:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What an event is counted by in the kernel, and the bytes of a key."""
+
+    by: tuple[str, ...]
+    histogram: str | None
+    key_bytes: int
+    every: float
+    """Seconds between counts."""
+
+
+@dataclass(frozen=True)
 class Event:
     """An event. `delivered`: it is sent for its own sake, and not for rules alone.
 
+    With `counted`, it is counted in place of that, and `sent` says whether rules want it besides.
     `tells`: each one is sent, since fields of other events depend on what it says.
 
     `kernel` are the tests there, in their order; the kernel's ring gets what passes. `userspace` is
@@ -96,7 +108,9 @@ class Event:
 
     name: str
     delivered: bool
+    sent: bool
     tells: bool
+    counted: Counted | None
     kernel: tuple[Stage, ...]
     filter: Decision | None
     userspace: str | None

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from etracee.explain.model import Captured, Clause, Decision, Event, Explanation, Map, Rule, Warning
+from etracee.explain.model import (
+    Captured,
+    Clause,
+    Counted,
+    Decision,
+    Event,
+    Explanation,
+    Map,
+    Rule,
+    Warning,
+)
 from etracee.problems import Place, Problem, printable
 
 
@@ -12,7 +23,7 @@ def render_text(explanation: Explanation) -> str:
     """Return the explanation as lines, control characters escaped."""
     parts = [
         _head(explanation),
-        *(_event(event) for event in explanation.events),
+        *(_event(event, names) for event, names in _alike(explanation.events).items()),
         *(_rule(rule) for rule in explanation.rules),
         _hooks(explanation),
         _maps(explanation),
@@ -34,12 +45,23 @@ def _head(explanation: Explanation) -> Iterator[str]:
     )
 
 
-def _event(event: Event) -> Iterator[str]:
-    sent = "" if event.delivered else _SENT_FOR[event.tells]
-    sizes = f"{event.fixed_bytes} bytes"
-    if event.largest_bytes > event.fixed_bytes:
-        sizes += f", at most {event.largest_bytes}"
-    yield f"event {event.name}: {sizes}{sent}"
+def _alike(events: Iterable[Event]) -> dict[Event, list[str]]:
+    """Put the events together of which the same is to be said; return the names of each kind."""
+    found: dict[Event, list[str]] = {}
+    for event in events:
+        found.setdefault(replace(event, name=""), []).append(event.name)
+    return found
+
+
+MOST_EVENTS = 10
+"""Events that are named where the same is said of more; JSON names all."""
+
+
+def _event(event: Event, names: Sequence[str]) -> Iterator[str]:
+    who = f"event{'s' if len(names) > 1 else ''} {', '.join(names[:MOST_EVENTS])}"
+    if len(names) > MOST_EVENTS:
+        who += f" and {len(names) - MOST_EVENTS} more"
+    yield f"{who}: {', '.join(_fate(event))}"
     for number, stage in enumerate(event.kernel, 1):
         reads = f"after reading {', '.join(stage.reads)}: " if stage.reads else ""
         yield f"  kernel {number}. {reads}{stage.test}"
@@ -51,8 +73,27 @@ def _event(event: Event) -> Iterator[str]:
     yield from _table([_field(field) for field in event.fields])
 
 
-_SENT_FOR = {False: ", sent for rules only", True: ", sent for the table of processes"}
+_SENT_FOR = {False: "sent for rules only", True: "sent for the table of processes"}
 """Why an event is sent that is not delivered, by whether the table is told of it."""
+
+
+def _fate(event: Event) -> Iterator[str]:
+    if event.counted:
+        yield _counted(event.counted)
+    if event.sent:
+        yield f"{event.fixed_bytes} bytes"
+        if event.largest_bytes > event.fixed_bytes:
+            yield f"at most {event.largest_bytes}"
+    if not event.delivered:
+        yield _SENT_FOR[event.tells] if event.sent else "not sent"
+
+
+def _counted(counted: Counted) -> str:
+    by = f" by {', '.join(counted.by)}" if counted.by else ""
+    spread = f" with a histogram of {counted.histogram}" if counted.histogram else ""
+    return (
+        f"counted{by}{spread} in keys of {counted.key_bytes} bytes, told every {counted.every:g} s"
+    )
 
 
 def _field(field: Captured) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from etracee.catalog.model import PartOf
 from etracee.engine.windows import MOST_INSTANCES
 from etracee.event import EventLayout
 from etracee.expr.tree import Reference, Test, Tree, leaves
-from etracee.plan import Plan, RulePlan
+from etracee.plan import EventPlan, Plan, RulePlan
 from etracee.plan.warnings import filters_of, place_of, texts_of
 from etracee.problems import Problem
 from etracee.profile.written import Located
@@ -29,9 +29,18 @@ def find_doubts(source: SourceSet, plan: Plan) -> Iterator[Problem]:
     for event in plan.events:
         places = filters_of(source.profile, event.name)
         yield from _cut_ends(event.filters, event.layout, places)
+        if event.counting:
+            yield from _idle_fields(event, source.profile.events[event.name].fields or ())
     layouts = {event.name: event.layout for event in plan.events}
     for written, rule in zip(source.rules.rules, plan.rules, strict=True):
         yield from _of_rule(plan, written, rule, layouts)
+
+
+def _idle_fields(event: EventPlan, fields: Sequence[Located]) -> Iterator[Problem]:
+    if fields:
+        shown = "shown in alerts only" if event.is_sent else "not captured"
+        message = f"{event.name} is counted: what its `fields` name is {shown}"
+        yield Problem(fields[0].place(), message, "count by them, or set `mode: events`")
 
 
 def _of_rule(

@@ -10,14 +10,20 @@ import ctypes
 import os
 import platform
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 
 _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 1, 2, 3, 4
+_MAP_LOOKUP_BATCH, _MAP_DELETE_BATCH = 24, 27
 _PROG_LOAD, _OBJ_INFO = 5, 15
+_MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine(), 0)
+_MEMBARRIER_GLOBAL = 1
+_BATCH = 4096
+"""Elements that one call reads; more than any bucket of a hash holds."""
 
 PROG_TYPES = {"kprobe": 2, "tracepoint": 5, "raw_tracepoint": 17, "tracing": 26, "lsm": 29}
 """enum bpf_prog_type."""
@@ -34,6 +40,19 @@ class _MapAttr(ctypes.Structure):
         ("_pad", ctypes.c_uint32),
         ("key", ctypes.c_uint64),
         ("value", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+class _BatchAttr(ctypes.Structure):
+    _fields_ = (
+        ("in_batch", ctypes.c_uint64),
+        ("out_batch", ctypes.c_uint64),
+        ("keys", ctypes.c_uint64),
+        ("values", ctypes.c_uint64),
+        ("count", ctypes.c_uint32),
+        ("map_fd", ctypes.c_uint32),
+        ("elem_flags", ctypes.c_uint64),
         ("flags", ctypes.c_uint64),
     )
 
@@ -131,13 +150,54 @@ class Map:
 
     def lookup(self, key: bytes) -> bytes | None:
         """Return the value, of a per-CPU map all of them, each padded to 8 bytes; None if none."""
-        size = self.value_size if self.copies == 1 else -(-self.value_size // 8) * 8 * self.copies
-        value = ctypes.create_string_buffer(size)
+        value = ctypes.create_string_buffer(self._read_size)
         try:
             self._call(_MAP_LOOKUP, key, value)
         except FileNotFoundError:
             return None
         return value.raw
+
+    @property
+    def _read_size(self) -> int:
+        """Return the bytes of a value as it is read."""
+        return self.value_size if self.copies == 1 else -(-self.value_size // 8) * 8 * self.copies
+
+    def read_all(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values, as lookup() returns them, of a hash; since Linux 5.6.
+
+        The kernel reads bucket by bucket, each in one piece: what is there all the while is found
+        once (__htab_map_lookup_and_delete_batch, kernel/bpf/hashtab.c).
+        """
+        size = self._read_size
+        keys = ctypes.create_string_buffer(_BATCH * self.key_size)
+        values = ctypes.create_string_buffer(_BATCH * size)
+        at = ctypes.create_string_buffer(4)
+        attr = _BatchAttr(
+            out_batch=ctypes.addressof(at),
+            keys=ctypes.addressof(keys),
+            values=ctypes.addressof(values),
+            map_fd=self.fd,
+        )
+        is_done = False
+        while not is_done:
+            attr.count = _BATCH
+            try:
+                _bpf(_MAP_LOOKUP_BATCH, attr)
+            except FileNotFoundError:
+                is_done = True
+            attr.in_batch = attr.out_batch
+            found_keys, found = keys.raw, values.raw
+            for i in range(attr.count):
+                key = found_keys[i * self.key_size : (i + 1) * self.key_size]
+                yield key, found[i * size : (i + 1) * size]
+
+    def delete_all(self, keys: Sequence[bytes]) -> None:
+        """Remove `keys`, all of which must be there, from a hash; since Linux 5.6."""
+        joined = b"".join(keys)
+        buffer = ctypes.create_string_buffer(joined, len(joined))
+        attr = _BatchAttr(keys=ctypes.addressof(buffer), count=len(keys), map_fd=self.fd)
+        if keys:
+            _bpf(_MAP_DELETE_BATCH, attr)
 
     def update(self, key: bytes, value: bytes) -> None:
         """Set the value of `key`."""
@@ -165,6 +225,16 @@ class Map:
         buffer = ctypes.create_string_buffer(key, len(key)) if key is not None else None
         addresses = [ctypes.addressof(part) if part is not None else 0 for part in (buffer, value)]
         _bpf(command, _MapAttr(self.fd, 0, *addresses, 0))
+
+
+def wait_for_programs() -> None:
+    """Return when all programs have ended that run now: they are what RCU waits for.
+
+    MEMBARRIER_CMD_GLOBAL of membarrier(2) waits for RCU and does nothing else; a kernel with
+    nohz_full refuses it. A program does not sleep, so that a tenth of a second is ample then.
+    """
+    if _libc.syscall(_MEMBARRIER, _MEMBARRIER_GLOBAL, 0, 0) < 0:
+        time.sleep(0.1)
 
 
 def load_program(

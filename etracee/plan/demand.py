@@ -37,12 +37,13 @@ def find_demand(event: ResolvedEvent, options: Options) -> Demand:
 
 
 def find_reads(event: ResolvedEvent) -> list[Field]:
-    """Return the fields that are shown, filtered and matched, and that tell of processes."""
+    """Return the fields that are shown, filtered, matched, counted, and that tell of processes."""
     return [
         *event.shown,
         *(test.field for test in _tests(event)),
         *(field for match in event.matches for field in match.reads),
         *(event.feeds.fields if event.feeds else ()),
+        *(part.field for part in (event.counted.parts if event.counted else ())),
     ]
 
 
@@ -69,6 +70,8 @@ def _implied(event: ResolvedEvent) -> Iterator[Tree]:
         if field.implied is not None:
             trees = check(field.implied, scope, Report(lambda _: None))
             yield trees[event.type.name]
+    for part in event.counted.parts if event.counted else ():
+        yield part.implied
 
 
 def _wholes(event: ResolvedEvent, fields: Iterable[Field]) -> Iterator[Field]:

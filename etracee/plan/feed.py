@@ -21,7 +21,7 @@ def add_feeding(events: tuple[ResolvedEvent, ...], catalog: Catalog) -> tuple[Re
         return events
     told = {event.type.name: replace(event, feeds=event.type.feeds) for event in events}
     for type_ in _feeding(catalog):
-        told.setdefault(type_.name, ResolvedEvent(type_, (), YES, (), False, type_.feeds))
+        told.setdefault(type_.name, ResolvedEvent(type_, (), YES, (), False, None, type_.feeds))
     return tuple(told.values())
 
 

@@ -35,6 +35,10 @@ class Findings:
         """Note something wrong with what was written at `text`."""
         self.problems.append(Problem(text.place(), message, hint))
 
+    def problem_at_key(self, text: Located, message: str, hint: str | None = None) -> None:
+        """Note something wrong with the key that leads to `text`."""
+        self.problems.append(Problem(text.key_place(), message, hint))
+
     def warning(self, text: Located, message: str, hint: str | None = None) -> None:
         """Note something doubtful about what was written at `text`."""
         self.warnings.append(Problem(text.place(), message, hint))

@@ -23,26 +23,29 @@ def lay_out(demand: Demand, index: int) -> EventLayout:
         (field.name, field.type.storage, demand.limits.get(field.name, 0))
         for field in demand.captures
     ]
-    values.sort(key=lambda value: -_alignment(value[1]))
+    values.sort(key=lambda value: -alignment(value[1]))
     head = (*HEADER, RULES) if demand.event.matches else HEADER
-    slots, size = _place((*((name, storage, 0) for name, storage in head), *values))
-    return EventLayout(demand.event.type.name, index, slots, _round_up(size, 8))
+    slots, size = place((*((name, storage, 0) for name, storage in head), *values))
+    return EventLayout(demand.event.type.name, index, slots, round_up(size, 8))
 
 
-def _place(values: Iterable[tuple[str, Storage, int]]) -> tuple[tuple[Slot, ...], int]:
+def place(
+    values: Iterable[tuple[str, Storage, int]], offset: int = 0
+) -> tuple[tuple[Slot, ...], int]:
+    """Return slots from `offset` on for names, storages and limits, and where they end."""
     slots: list[Slot] = []
-    offset = 0
     for name, storage, limit in values:
-        offset = _round_up(offset, _alignment(storage))
+        offset = round_up(offset, alignment(storage))
         slots.append(Slot(name, storage, offset, limit))
         offset += storage.size
     return tuple(slots), offset
 
 
-def _alignment(storage: Storage) -> int:
-    """Arrays of bytes are compared and copied in words, so they lie on 8 bytes."""
+def alignment(storage: Storage) -> int:
+    """Return on how many bytes a value lies: arrays of bytes are compared and copied in words."""
     return 8 if storage.array else storage.size
 
 
-def _round_up(size: int, step: int) -> int:
+def round_up(size: int, step: int) -> int:
+    """Return the smallest multiple of `step` that is not below `size`."""
     return -(-size // step) * step

@@ -94,6 +94,35 @@ class Match:
 
 
 @dataclass(frozen=True)
+class KeyPart:
+    """A field that is counted by; its value means something where `implied` is true.
+
+    The value of a derived field is the answer of `implied` itself.
+    """
+
+    field: Field
+    implied: Tree
+
+
+@dataclass(frozen=True)
+class CountPlan:
+    """What an event is counted by, in the order in which it was written.
+
+    `layout` has a slot for each of `by`, behind the key's head; no slot is variable. `histogram`
+    is told by the head's bucket.
+    """
+
+    by: tuple[KeyPart, ...]
+    histogram: KeyPart | None
+    layout: EventLayout
+
+    @property
+    def parts(self) -> tuple[KeyPart, ...]:
+        """Return all whose values are read."""
+        return (*self.by, self.histogram) if self.histogram else self.by
+
+
+@dataclass(frozen=True)
 class WindowPlan:
     """`count` within `within` ns, for each combination of the values of `by`."""
 
@@ -141,6 +170,9 @@ class EventPlan:
     record's `rules`; where the event is not delivered by itself, one of them must be true. `kills`
     are those for which the kernel ends the process. `keep` is what Python still has to decide, and
     `matches` are the steps of rules.
+
+    An event that is counted, by `counting`, is not delivered. Its early and late tests are exact,
+    and the captures before `keyed` are needed for its key.
     """
 
     type: EventType
@@ -157,6 +189,8 @@ class EventPlan:
     shown: tuple[Field, ...]
     matches: tuple[Match, ...]
     delivered: bool
+    counting: CountPlan | None
+    keyed: int
     filters: Tree
     """All that bounds the event, what the kernel decides too."""
     filter_refused: Mapping[Test, str]
@@ -175,6 +209,11 @@ class EventPlan:
     def name(self) -> str:
         """Return the event's name."""
         return self.type.name
+
+    @property
+    def is_sent(self) -> bool:
+        """Say whether records of the event may leave the kernel."""
+        return self.is_sent_anyway or bool(self.matches)
 
     @property
     def takes_time(self) -> bool:
@@ -208,6 +247,8 @@ class Plan:
     hooks: tuple[Hook, ...]
     attach: str
     allow_actions: bool
+    count_every: float
+    """Seconds between counts of what is counted."""
     warnings: tuple[Problem, ...]
 
     @property

@@ -10,6 +10,7 @@ from etracee.plan.attach import choose_hooks
 from etracee.plan.demand import find_demand
 from etracee.plan.feed import add_feeding
 from etracee.plan.grams import build_grams
+from etracee.plan.keys import check_counted, lay_out_keys
 from etracee.plan.layout import lay_out
 from etracee.plan.model import Plan, Request, RulePlan
 from etracee.plan.pushdown import kernel_tests, push_down
@@ -24,21 +25,25 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
     """Return the plan for `profile` and `rules`; ProblemsError with all that is wrong in them.
 
     Names become events and fields (resolve), what they depend on of other events is added (feed),
-    what somebody reads is found (demand), it gets its
-    place in a record (lay out), what the kernel can decide is separated (push down), and every
-    event gets its hooks (attach): those of the cheapest way, see attach_by() for the others. What
-    can never happen is a warning.
+    what somebody reads is found (demand), it gets its place in a record and, where it is counted,
+    in a key (lay out), what the kernel can decide is separated (push down), and every event gets
+    its hooks (attach): those of the cheapest way, see attach_by() for the others. What can never
+    happen is a warning.
     """
     resolved = resolve(profile, rules, request, catalog)
     resolved = replace(resolved, events=add_feeding(resolved.events, catalog))
     demands = [find_demand(event, profile.options) for event in resolved.events]
     layouts = [lay_out(demand, index) for index, demand in enumerate(demands)]
+    counts = lay_out_keys(profile, demands, layouts)
     tests = list(kernel_tests(demands))
     tries, grams = build_tries(tests), build_grams(tests)
     killing = frozenset(_killing_rules(resolved.rules)) if request.allow_actions else frozenset()
     found = find_warnings(profile, rules, resolved, layouts)
-    pairs = zip(demands, layouts, strict=True)
-    events = tuple(push_down(*pair, tries, grams, killing) for pair in pairs)
+    events = tuple(
+        push_down(demand, layout, tries, grams, killing, counts.get(layout.event))
+        for demand, layout in zip(demands, layouts, strict=True)
+    )
+    check_counted(profile, events)
     return Plan(
         profile=profile.name,
         version=profile.version,
@@ -53,6 +58,7 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
         hooks=choose_hooks(events, "tracepoint", tree=request.tree),
         attach="tracepoint",
         allow_actions=request.allow_actions,
+        count_every=profile.every,
         warnings=tuple(dict.fromkeys((*resolved.warnings, *found))),
     )
 

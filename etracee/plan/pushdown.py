@@ -16,7 +16,7 @@ from etracee.operators.base import CText, Refusal
 from etracee.operators.grams import HOLDS
 from etracee.plan.demand import Demand
 from etracee.plan.grams import Grams
-from etracee.plan.model import EventPlan, Match
+from etracee.plan.model import CountPlan, EventPlan, Match
 from etracee.plan.tries import Trie
 from etracee.plan.values import RecordOperands
 
@@ -53,10 +53,12 @@ def push_down(
     tries: Mapping[str, Trie],
     grams: Mapping[str, Grams],
     killing: frozenset[int],
+    counting: CountPlan | None,
 ) -> EventPlan:
     """Return the event's plan: kernel tests, the captures each of them needs, and Python's rest.
 
-    `killing` are the rules for which the kernel ends the process, where it can tell exactly.
+    `killing` are the rules for which the kernel ends the process, where it can tell exactly;
+    `counting` says what the event is counted by, if it is.
     """
     event = demand.event
     limited = _Limited(RecordOperands(layout, tries, grams))
@@ -64,14 +66,17 @@ def push_down(
     why_not = limited.why_not if event.feeds is None else _told_of_all
     (keep,), filter_refused = _widen([event.keep], why_not)
     wanted, rules_refused = _rules_wanted(event.matches, limited, sent_anyway=sent_anyway)
-    ruled = YES if sent_anyway else widen(either(*wanted), _is_decisive)
+    is_told = sent_anyway or counting is not None
+    ruled = YES if is_told else widen(either(*wanted), _is_decisive)
     early_test = both(widen(keep, _is_cheap), ruled)
     late_test = _without_cheap(keep)
     matches, bits = _give_bits(event.matches, wanted)
     tests = [tree for _, tree in bits]
     # A filter that Python has to finish might still spare the process.
     may_kill = keep == event.keep and event.type.flow is not Flow.EXIT
-    ordered, ends = _in_order_of(demand, ([early_test], [late_test], tests))
+    keyed = _needed_for_key(demand, counting) if counting else []
+    groups = (_needed(demand, trees) for trees in ([early_test], [late_test], tests))
+    ordered, ends = _in_order_of(demand, (*groups, keyed))
     return EventPlan(
         type=event.type,
         layout=_sort_slots(layout, ordered),
@@ -87,6 +92,8 @@ def push_down(
         shown=event.shown,
         matches=matches,
         delivered=event.delivered,
+        counting=counting,
+        keyed=ends[3],
         filters=event.keep,
         filter_refused=filter_refused,
         rules_refused=rules_refused,
@@ -239,9 +246,9 @@ def _is_cheap(test: Test) -> bool:
 
 
 def _in_order_of(
-    demand: Demand, tests: Iterable[list[Tree]]
+    demand: Demand, groups: Iterable[list[Field]]
 ) -> tuple[tuple[Field, ...], list[int]]:
-    """Return the captures in the order in which tests need them, and where each group stands.
+    """Return the captures in the order in which groups need them, and where each group stands.
 
     What has been kept since the call's entry comes first: it is taken whether the event is wanted
     or not, since the next exit could be one without an entry.
@@ -249,8 +256,8 @@ def _in_order_of(
     kept = (field for field in demand.captures if isinstance(field.origin, Elapsed))
     ordered: dict[Field, None] = dict.fromkeys(kept)
     ends = []
-    for group in tests:
-        ordered |= dict.fromkeys(_needed(demand, group))
+    for group in groups:
+        ordered |= dict.fromkeys(group)
         ends.append(len(ordered))
     ordered |= dict.fromkeys(demand.captures)
     return tuple(ordered), ends
@@ -265,6 +272,13 @@ def _needed(demand: Demand, tests: list[Tree]) -> list[Field]:
         for name in leaf.field.wholes
     }
     return [field for field in demand.captures if field.name in names]
+
+
+def _needed_for_key(demand: Demand, counting: CountPlan) -> list[Field]:
+    implied = _needed(demand, [part.implied for part in counting.parts])
+    fields = [part.field for part in counting.parts]
+    names = {f.origin.whole if isinstance(f.origin, PartOf) else f.name for f in fields}
+    return [*implied, *(field for field in demand.captures if field.name in names)]
 
 
 def _sort_slots(layout: EventLayout, captures: tuple[Field, ...]) -> EventLayout:

@@ -10,6 +10,7 @@ from etracee.catalog.model import Feed
 from etracee.expr.tree import NO, YES, Test, Tree, both, leaves
 from etracee.plan.findings import Findings, Names
 from etracee.plan.model import Match, Request, RulePlan
+from etracee.plan.resolve_counts import CountResolver, ResolvedCount
 from etracee.plan.resolve_rules import RuleResolver, matches_of
 from etracee.problems import Place, Problem, ProblemsError, did_you_mean, wrong
 from etracee.profile import Options, Profile
@@ -29,6 +30,7 @@ class ResolvedEvent:
     keep: Tree
     matches: tuple[Match, ...]
     delivered: bool
+    counted: ResolvedCount | None
     feeds: Feed | None = None
     """What the table of processes is told, if somebody reads of it: then of every such event."""
 
@@ -71,13 +73,14 @@ class _Resolver:
         ruled = [name for rule in rules for name in rule.events]
         types = [self.catalog.events[name] for name in dict.fromkeys((*watched, *ruled))]
         keep = self.keep(types, watched)
+        counted = self.counted(watched)
         for event in types:
             self.check_fields(event)
         if self.findings.problems:
             found = dict.fromkeys(self.findings.problems)
             raise ProblemsError(sorted(found, key=_order))
         events = tuple(
-            self.event(event, event.name in watched, context, keep[event.name], rules)
+            self.event(event, event.name in watched, context, keep[event.name], rules, counted)
             for event in types
             if event.name in ruled or not self.request.alerts_only
         )
@@ -130,6 +133,11 @@ class _Resolver:
                 self.findings.problems.append(Problem(None, message, hint))
         return [name for name in names if not self.request.events or name in self.request.events]
 
+    def counted(self, watched: list[str]) -> dict[str, ResolvedCount]:
+        """Return what the watched events are counted by that are not delivered one by one."""
+        resolver = CountResolver(self.profile, self.catalog, self.findings)
+        return resolver.resolve([self.catalog.events[name] for name in watched])
+
     def keep(self, types: list[EventType], watched: list[str]) -> dict[str, Tree]:
         """Return, for each event, the conjunction of all filters that bound it."""
         scope = self.names.scope(types)
@@ -152,16 +160,19 @@ class _Resolver:
         context: tuple[Field, ...],
         keep: Tree,
         rules: tuple[RulePlan, ...],
+        counted: dict[str, ResolvedCount],
     ) -> ResolvedEvent:
         """Return the event; one that only alerts show has what its rules read, too."""
         matches = self.matches(event, rules)
-        is_delivered = is_watched and not self.request.alerts_only
-        shown = self.shown(event, context)
+        is_told = is_watched and not self.request.alerts_only
+        count = counted.get(event.name) if is_told else None
+        is_delivered = is_told and count is None
+        shown = self.shown(event, context) if is_delivered or matches else ()
         if not is_delivered:
             tests = (leaf for match in matches for leaf in leaves(match.tree))
             read = (test.field for test in tests if isinstance(test, Test))
             shown = tuple(dict.fromkeys((*shown, *read, *(f for m in matches for f in m.reads))))
-        return ResolvedEvent(event, shown, keep, matches, is_delivered)
+        return ResolvedEvent(event, shown, keep, matches, is_delivered, count)
 
     def shown(self, event: EventType, context: tuple[Field, ...]) -> tuple[Field, ...]:
         """Return context, then what is always there, then the event's own fields."""

@@ -32,7 +32,7 @@ def find_warnings(
     rooms = {}
     for event, layout in zip(resolved.events, layouts, strict=True):
         name = event.type.name
-        if event.delivered:
+        if event.delivered or event.counted:
             yield from _of_filter(profile, name, event.keep)
         rooms[name] = _room(event.type, layout)
         yield from _too_long(event.keep, rooms[name], filters_of(profile, name))

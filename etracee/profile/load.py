@@ -11,10 +11,12 @@ from etracee.problems import Place, Problem, ProblemsError, wrong
 from etracee.profile.definitions import Definition, definitions_of, merge_definitions
 from etracee.profile.model import (
     DEFAULT_CONTEXT,
+    Counting,
     Options,
     Profile,
     WatchedEvent,
     WrittenEvent,
+    WrittenEventCount,
     WrittenProfile,
 )
 from etracee.profile.validate import validate
@@ -90,12 +92,16 @@ class _Merged:
 
     def __init__(self) -> None:
         self.events: dict[str, WatchedEvent] = {}
+        self.off: set[str] = set()
         self.filter: Located | None = None
         self.context: tuple[Located, ...] = tuple(Located(name) for name in DEFAULT_CONTEXT)
         self.definitions: dict[str, Definition] = {}
         self.problems: list[Problem] = []
         self.rules: dict[str, Located] = {}
         self.options: dict[str, Any] = {}
+        self.mode: str | None = None
+        self.count: Counting | None = None
+        self.counting: dict[str, Any] = {}
 
     def add(self, file: _File) -> None:
         document, written = file.document, file.written
@@ -111,18 +117,26 @@ class _Merged:
         for index, rule in enumerate(written.rules):
             self.rules.setdefault(rule, Located(rule, document, ("rules", index)))
         self.options |= written.options.model_dump(exclude_none=True)
+        self.mode = written.mode or self.mode
+        if written.count is not None:
+            self.count = _counting(document, ("count",), written.count)
+            self.counting = {"every": written.count.every} if written.count.every else {}
 
     def add_event(self, document: Document, name: str, event: WrittenEvent | str) -> None:
         if isinstance(event, str):
             self.events.pop(name, None)
+            self.off.add(name)
             return
+        self.off.discard(name)
         path = ("events", name)
         before = self.events.get(name, WatchedEvent(Located(name, document, path)))
         if event.fields is not None:
             before = replace(before, fields=_located(document, (*path, "fields"), event.fields))
         if event.filter is not None:
             before = replace(before, filter=Located(event.filter, document, (*path, "filter")))
-        self.events[name] = before
+        if event.count is not None:
+            before = replace(before, count=_counting(document, (*path, "count"), event.count))
+        self.events[name] = replace(before, mode=event.mode or before.mode)
 
     def profile(self, files: list[_File]) -> Profile:
         own = files[-1].written
@@ -137,11 +151,24 @@ class _Merged:
             rules=tuple(self.rules.values()),
             options=Options(**_known(self.options)),
             files=tuple(str(_as_typed(file.path)) for file in files),
+            off=frozenset(self.off),
+            mode=self.mode,
+            count=self.count,
+            **self.counting,
         )
 
 
 def _known(options: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: options[field.name] for field in fields(Options) if field.name in options}
+
+
+def _counting(document: Document, path: tuple[str, ...], count: WrittenEventCount) -> Counting:
+    name = count.histogram
+    return Counting(
+        where=Located("count", document, path),
+        by=None if count.by is None else _located(document, (*path, "by"), count.by),
+        histogram=Located(name, document, (*path, "histogram")) if name else None,
+    )
 
 
 def _located(document: Document, path: tuple[str, ...], texts: list[str]) -> tuple[Located, ...]:

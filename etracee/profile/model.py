@@ -9,9 +9,21 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from etracee.profile.definitions import Definition, Lists, Macros
-from etracee.profile.written import Expression, Located, Name, Size, Text, Written, nothing_as_empty
+from etracee.profile.written import (
+    Expression,
+    Located,
+    Name,
+    Seconds,
+    Size,
+    Text,
+    Written,
+    nothing_as_empty,
+)
 
 DEFAULT_CONTEXT = ("pid", "ppid", "uid", "gid", "comm")
+
+Mode = Literal["events", "count"]
+"""Whether events are delivered one by one, or counted in the kernel."""
 
 
 def _power_of_two(size: int) -> int:
@@ -35,6 +47,30 @@ class WrittenOptions(Written):
     attach: Literal["auto", "tracepoint", "raw_tracepoint"] | None = Field(
         None, description="How programs are attached; auto takes the cheapest that loads."
     )
+    count_keys: Annotated[int, Field(ge=16, le=1 << 20)] | None = Field(
+        None,
+        description="Combinations of values that `mode: count` keeps apart within one interval, "
+        "of all events together; 10240 unless told.",
+    )
+
+
+class WrittenEventCount(Written):
+    """What an event is counted by; keys that are left out are the profile's."""
+
+    by: Annotated[list[Name], Field(max_length=16)] | None = Field(
+        None, description="Fields whose combinations of values are counted apart."
+    )
+    histogram: Name | None = Field(
+        None, description="A number whose values are counted in ranges, each twice the last."
+    )
+
+
+class WrittenCount(WrittenEventCount):
+    """What events are counted by, and how often the counts are told."""
+
+    every: Annotated[Seconds, Field(ge=0.1)] | None = Field(
+        None, description="Time between counts, such as 10s; 5s unless told."
+    )
 
 
 class WrittenEvent(Written):
@@ -44,8 +80,11 @@ class WrittenEvent(Written):
         None, description="Fields to capture, instead of the default ones."
     )
     filter: Expression | None = Field(None, description="Keeps the events for which it is true.")
+    mode: Mode | None = Field(None, description="Overrides the profile's mode for this event.")
+    count: WrittenEventCount | None = None
 
 
+EventName = Annotated[str, Field(pattern=r"^\$?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
 Event = Annotated[
     WrittenEvent | Literal["off"],
     BeforeValidator(nothing_as_empty),
@@ -69,11 +108,26 @@ class WrittenProfile(Written):
     extends: list[Text] = Field([], description="Bundled names or relative paths, left to right.")
     filter: Expression | None = Field(None, description="Keeps events of every type.")
     context: list[Name] | None = Field(None, description="Context fields of every event.")
-    events: dict[Name, Event] = Field({}, description="Events to watch; `off` removes one.")
+    mode: Mode | None = Field(
+        None, description="`count` counts events in the kernel, instead of delivering each."
+    )
+    count: WrittenCount | None = None
+    events: dict[EventName, Event] = Field(
+        {}, description="Events to watch, or families such as $open; `off` removes one."
+    )
     lists: Lists = Field({})
     macros: Macros = Field({})
     rules: list[Text] = Field([], description="Bundled names or relative paths of rule files.")
     options: WrittenOptions = WrittenOptions()
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What is counted apart, as it was written at `where`; None where nothing was said."""
+
+    where: Located
+    by: tuple[Located, ...] | None = None
+    histogram: Located | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +137,8 @@ class WatchedEvent:
     name: Located
     fields: tuple[Located, ...] | None = None
     filter: Located | None = None
+    mode: str | None = None
+    count: Counting | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +149,7 @@ class Options:
     max_argv: int = 1024
     ring_buffer: int = 8 << 20
     attach: str = "auto"
+    count_keys: int = 10_240
 
 
 @dataclass(frozen=True)
@@ -109,3 +166,9 @@ class Profile:
     rules: tuple[Located, ...]
     options: Options
     files: tuple[str, ...]
+    off: frozenset[str] = frozenset()
+    """Events that are not watched, whatever their family says."""
+    mode: str | None = None
+    count: Counting | None = None
+    every: float = 5.0
+    """Seconds between counts."""

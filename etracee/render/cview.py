@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from etracee.catalog import Field, Flow
 from etracee.catalog.model import Argument, Captured, Elapsed, FileOf, ReturnValue, Walk
-from etracee.event import Slot
+from etracee.event import NEGATIVE, Slot
 from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
 from etracee.operators.grams import WORDS
@@ -17,6 +17,8 @@ from etracee.plan.attach import CALLS, EDGES, RAW_CALLS, RAW_SLOTS, TRACEPOINT_S
 from etracee.plan.pushdown import KILLED
 from etracee.plan.tries import LONGEST_KEY
 from etracee.problems import Problem, ProblemsError
+from etracee.render.alike import ALIKE, Alike, find_alike, is_alike
+from etracee.render.counts import key_bytes, key_room, view_count
 from etracee.render.filters import bytes_before, ones, view_filters, view_map, with_tests
 from etracee.render.views import (
     NOTHING,
@@ -24,9 +26,9 @@ from etracee.render.views import (
     EventView,
     HookView,
     ProgramView,
-    SlotView,
     Step,
     StubView,
+    view_slot,
 )
 from etracee.types.cgroup import CgroupPath
 from etracee.types.path import Path
@@ -50,14 +52,15 @@ _TEMPLATES = {
 def view_program(plan: Plan, offset: Offset) -> ProgramView:
     """Return what the templates need for `plan`."""
     builder = _EventBuilder(plan, offset)
-    events = tuple(builder.event(event) for event in plan.events)
+    alike = find_alike(plan.events, builder.event)
+    events = tuple(map(builder.event, alike.distinct(plan.events)))
     exec_names = {event.name for event in plan.events if event.type.flow is Flow.EXEC}
     return ProgramView(
         tree=plan.tree,
         loads=C("typed" if plan.typed_loads else "helper"),
         tracepoint_slots=TRACEPOINT_SLOTS,
         raw_slots=RAW_SLOTS,
-        counters=len(events) + 1,
+        counters=len(plan.events) + 1,
         scratch_words=_scratch_words(plan),
         times=any(event.takes_time for event in plan.events),
         notes_entries=any(event.is_timed for event in plan.events),
@@ -69,13 +72,16 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
         events=events,
         exec_events=tuple(event for event in events if event.name in exec_names),
-        hooks=tuple(_hook(hook, plan) for hook in plan.hooks),
+        hooks=tuple(_hook(hook, plan, alike) for hook in plan.hooks),
         stubs=tuple(_stub(h, plan) for h in {hook.stub: hook for hook in plan.hooks}.values()),
         kills=any(event.kills for event in plan.events),
         functions=tuple(function.body for function in builder.functions.values()),
         tries=tuple(view_map(trie) for trie in plan.tries),
         grams=tuple(c_ident(each.field) for each in plan.grams),
         gram_words=WORDS,
+        key_words=max(map(key_bytes, plan.events)) // 8,
+        tallies=2 * plan.options.count_keys,
+        negative=NEGATIVE,
     )
 
 
@@ -87,21 +93,23 @@ class _EventBuilder:
 
     def event(self, event: EventPlan) -> EventView:
         layout = event.layout
-        slots = {slot.name: _slot(slot) for slot in layout.slots}
+        slots = {slot.name: view_slot(slot) for slot in layout.slots}
         filters = view_filters(event, self.plan, self.functions)
         unfiltered = [self.step(event, field) for field in event.captures]
         steps = tuple(with_tests(unfiltered, event, filters))
         name = c_ident(event.name)
         return EventView(
-            template=_TEMPLATES[event.type.flow],
+            template=ALIKE if is_alike(event) else _TEMPLATES[event.type.flow],
             name=name,
             title=c("{name}: {doc}", name=name, doc=c_comment(event.type.doc)),
-            index=layout.index,
+            index=C("index") if is_alike(event) else c_int(layout.index),
             size=layout.size,
             size_mask=ones(layout.limit),
             slots=tuple(slots[s.name] for s in sorted(layout.slots, key=lambda s: s.offset)),
             variable=tuple(slots[slot.name] for slot in _kept(event)),
             filters=filters,
+            count=view_count(event, _scratch_bytes(event), self.functions),
+            ending="send.c.j2" if event.is_sent else "counted.c.j2",
             kills=c_int(event.kills),
             killed=c_int(1 << KILLED),
             sent=(Step("kill.c.j2"),) if event.kills else (),
@@ -210,20 +218,6 @@ _RESULTS = {None: C("-1"), "descriptor": C("ret"), "root": C("ret ? -1 : PROCESS
 """The descriptor by which a file is found after the call, or -1, by what the call's result is."""
 
 
-def _slot(slot: Slot) -> SlotView:
-    name, kind = c_ident(slot.name), C(slot.storage.c_type)
-    if slot.storage.array:
-        text = c(
-            "{kind} {name}[{n}] __attribute__((aligned(8)));",
-            kind=kind,
-            name=name,
-            n=slot.storage.array,
-        )
-    else:
-        text = c("{kind} {name};", kind=kind, name=name)
-    return SlotView(name, text, slot.offset)
-
-
 def _kept_at_entry(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     """Keep all that can be read at the entry, and the time."""
     for captured, step in zip(event.captures, captures, strict=True):
@@ -281,7 +275,7 @@ MOST_SCRATCH = 32 * 1024
 
 
 def _scratch_words(plan: Plan) -> int:
-    sizes = {event.name: _scratch_bytes(event) for event in plan.events}
+    sizes = {event.name: _scratch_bytes(event) + key_room(event) for event in plan.events}
     problems = [
         Problem(
             None,
@@ -321,7 +315,7 @@ def _captures(plan: Plan) -> Iterator[Field]:
     return (field for event in plan.events for field in event.captures)
 
 
-def _hook(hook: Hook, plan: Plan) -> HookView:
+def _hook(hook: Hook, plan: Plan, alike: Alike) -> HookView:
     events = tuple(event for event in plan.events if _is_for(hook, event))
     return HookView(
         template=_hook_template(hook),
@@ -329,6 +323,8 @@ def _hook(hook: Hook, plan: Plan) -> HookView:
         name=c_comment(hook.name),
         context=_CONTEXTS[hook.kind, hook.edge],
         event=c_ident(hook.event) if hook.event else NOTHING,
+        stem=c_ident(alike.name_of(hook.event)) if hook.event else NOTHING,
+        more=alike.argument_of(hook.event),
         events=tuple(c_ident(event.name) for event in events),
         calls=tuple(
             CallView(event.type.number, c_ident(event.name), event.layout.index)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from etracee.catalog import Field
 from etracee.catalog.model import Absent, LookUp, PartOf
-from etracee.event import EventLayout
 from etracee.expr.check import check
 from etracee.expr.evaluate import PythonForm
 from etracee.expr.scope import Report, scope_of
@@ -15,6 +14,7 @@ from etracee.expr.tree import YES, Test, Tree, leaves
 from etracee.fragments import Py, join, py, py_ident, py_literal, py_variable
 from etracee.plan import EventPlan, Plan
 from etracee.plan.model import Match
+from etracee.render.counts import key_source
 from etracee.render.environment import environment
 from etracee.render.matchers import (
     Follow,
@@ -94,6 +94,10 @@ class DecoderView:
     digest_literal: Py
     events_literal: Py
     delivered_literal: Py
+    counts: bool
+    keys: tuple[Py, ...]
+    count_every: Py
+    decoders: Py
     looks_up: bool
     rule_count: int
     allows_actions: Py
@@ -115,13 +119,18 @@ def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> st
     have.
     """
     form = PythonForm((lambda _: True) if all_may_miss else _may_miss, _may_be_cut)
-    events = tuple(_EventView(plan, event, form).view() for event in plan.events)
+    events = tuple(_EventView(plan, event, form).view() for event in plan.events if event.is_sent)
+    keys = tuple(key_source(event, form) for event in plan.events)
     view = DecoderView(
         title=Py(plan.title),
         digest=Py(digest),
         digest_literal=py_literal(digest),
         events_literal=py_literal(tuple(event.name for event in plan.events)),
         delivered_literal=py_literal(tuple(event.delivered for event in plan.events)),
+        counts=any(event.counting for event in plan.events),
+        keys=keys,
+        count_every=py_literal(plan.count_every),
+        decoders=join("", [py("{name}, ", name=_decoder(event)) for event in plan.events], Py),
         looks_up=any(event.rules and event.rules.indexed for event in events),
         rule_count=len(plan.rules),
         allows_actions=py_literal(plan.allow_actions),
@@ -136,6 +145,10 @@ def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> st
         types=tuple(py_ident(name) for name in type_modules()),
     )
     return environment().get_template("decoder.py.j2").render(view=view)
+
+
+def _decoder(event: EventPlan) -> Py:
+    return py("decode_{event}", event=py_ident(event.name)) if event.is_sent else Py("None")
 
 
 def _operators(form: PythonForm) -> list[Py]:
@@ -198,7 +211,7 @@ class _EventView:
             name=self.name,
             class_name=Py("".join(part.title() for part in self.name.split("_"))),
             keys=tuple(py_ident(key) for key in shown),
-            code=py_literal(struct_code(layout)),
+            code=py_literal(layout.code),
             unpacked=join(", ", self.unpacked(), Py),
             size=layout.size,
             variable=tuple(self.variable()),
@@ -356,12 +369,3 @@ def _look_up(field: Field) -> Py:
     if not missing:
         return call
     return py("None if {missing} else {call}", missing=join(" or ", missing, Py), call=call)
-
-
-def struct_code(layout: EventLayout) -> str:
-    """Return the layout's fixed part as a format of the struct module, without native padding."""
-    code, at = "<", 0
-    for slot in sorted(layout.slots, key=lambda slot: slot.offset):
-        code += "x" * (slot.offset - at) + slot.storage.code
-        at = slot.offset + slot.size
-    return code + "x" * (layout.size - at)

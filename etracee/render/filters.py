@@ -114,7 +114,7 @@ class _Filters:
         sources = [self.source(tree) for tree in trees]
         return TestView(
             name=c("{event}_{name}", event=self.name, name=c_ident(name)),
-            texts=tuple(self.texts(compared)),
+            texts=tuple(view_texts(self.event, compared)),
             ends=tuple(self.ends(sources)),
             looked_up=_names(test for test in looked_up if not self.is_late(test)),
             searched=_names(_searched(trees)),
@@ -136,17 +136,6 @@ class _Filters:
         self.functions |= {function.name: function for function in form.functions}
         return form.expression
 
-    def texts(self, fields: Iterable[Field]) -> Iterator[TextView]:
-        """Yield pointers to the variable slots of `fields`."""
-        read = {name for field in fields for name in field.wholes}
-        used = C("0")
-        for slot in self.event.layout.variable:
-            if slot.name in read:
-                mask = ones(bytes_before(self.event, slot))
-                place = c("BOUNDED(r->tail, {u}, {m})", u=used, m=c_int(mask))
-                yield TextView(text_of(slot), place)
-            used = c("{used} + BYTES(r->{name})", used=used, name=c_ident(slot.name))
-
     def finder(self, field: Field) -> FinderView:
         operand = self.operands.of(field)
         assert not isinstance(operand, Refusal), "only what has a place in C is looked up"
@@ -155,7 +144,7 @@ class _Filters:
             template=_FINDERS[type(operand)],
             name=c_ident(field.name),
             size=trie.size,
-            texts=tuple(self.texts([field])),
+            texts=tuple(view_texts(self.event, [field])),
             exists=operand.exists or C("1"),
         )
         if isinstance(operand, CNumber):
@@ -179,7 +168,7 @@ class _Filters:
             template="find/grams.c.j2",
             name=c_ident(field.name),
             size=min(operand.limit, LONGEST_PASS),
-            texts=tuple(self.texts([field])),
+            texts=tuple(view_texts(self.event, [field])),
             exists=operand.exists or C("1"),
             value=operand.pointer,
             length=operand.length,
@@ -202,11 +191,16 @@ def with_tests(captures: list[Step], event: EventPlan, filters: FiltersView) -> 
         for test in filters.tests
     ]
     if event.bits:
-        template = "mark.c.j2" if event.is_sent_anyway else "mark_or_reject.c.j2"
+        waits = event.is_sent_anyway or event.counting
+        template = "mark.c.j2" if waits else "mark_or_reject.c.j2"
         cut = _cut(event, event.ruled)
         placed.append((event.ruled, Step(template, test=filters.rules.name, cut=cut)))
     if event.kills:
         placed.append((event.ruled, Step("mark_kill.c.j2", test=filters.rules.name)))
+    if event.counting and event.is_sent:
+        cut = _cut(event, event.ruled)
+        template = "count_too.c.j2" if event.is_sent_anyway else "count_or_leave.c.j2"
+        placed.append((event.keyed, Step(template, test=filters.rules.name, cut=cut)))
     for index in range(len(captures) + 1):
         yield from (step for end, step in placed if end == index)
         if index < len(captures):
@@ -222,6 +216,18 @@ def _cut(event: EventPlan, end: int) -> C:
     named = {test.field.name for test in _tests(trees) if may_stay_open(test)}
     there = [field.name for field in event.captures[:end] if field.name in named]
     return join(" || ", [c("(r->{name} & CUT)", name=c_ident(name)) for name in there], C)
+
+
+def view_texts(event: EventPlan, fields: Iterable[Field]) -> Iterator[TextView]:
+    """Yield pointers to the variable slots of `fields`."""
+    read = {name for field in fields for name in field.wholes}
+    used = C("0")
+    for slot in event.layout.variable:
+        if slot.name in read:
+            mask = ones(bytes_before(event, slot))
+            place = c("BOUNDED(r->tail, {u}, {m})", u=used, m=c_int(mask))
+            yield TextView(text_of(slot), place)
+        used = c("{used} + BYTES(r->{name})", used=used, name=c_ident(slot.name))
 
 
 def bytes_before(event: EventPlan, slot: Slot) -> int:

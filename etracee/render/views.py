@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from etracee.fragments import C
+from etracee.event import Slot
+from etracee.fragments import C, c, c_ident
 
 NOTHING = C("")
 
@@ -35,6 +36,21 @@ class SlotView:
     name: C
     declaration: C
     offset: int
+
+
+def view_slot(slot: Slot) -> SlotView:
+    """Return the slot as a member of a structure."""
+    name, kind = c_ident(slot.name), C(slot.storage.c_type)
+    if slot.storage.array:
+        text = c(
+            "{kind} {name}[{n}] __attribute__((aligned(8)));",
+            kind=kind,
+            name=name,
+            n=slot.storage.array,
+        )
+    else:
+        text = c("{kind} {name};", kind=kind, name=name)
+    return SlotView(name, text, slot.offset)
 
 
 @dataclass(frozen=True)
@@ -110,18 +126,46 @@ class MapView:
 
 
 @dataclass(frozen=True)
+class KeyPartView:
+    """A value of a key, and what is done where the event does not have it."""
+
+    template: str
+    name: C
+    value: C
+    exists: C
+    missing: C
+    bit: C = NOTHING
+    low: C = NOTHING
+    words: tuple[int, ...] = ()
+    room: int = 0
+    mask: int = 0
+
+
+@dataclass(frozen=True)
+class CountView:
+    """An event's key, which is put together `offset` bytes behind the beginning of the record."""
+
+    slots: tuple[SlotView, ...]
+    offset: int
+    texts: tuple[TextView, ...]
+    parts: tuple[KeyPartView, ...]
+
+
+@dataclass(frozen=True)
 class EventView:
     """An event's record, tests and functions."""
 
     template: str
     name: C
     title: C
-    index: int
+    index: C
     size: int
     size_mask: int
     slots: tuple[SlotView, ...]
     variable: tuple[SlotView, ...]
     filters: FiltersView
+    count: CountView | None
+    ending: str
     kills: C
     killed: C
     sent: tuple[Step, ...]
@@ -155,6 +199,8 @@ class HookView:
     event: C = NOTHING
     events: tuple[C, ...] = ()
     calls: tuple[CallView, ...] = ()
+    stem: C = NOTHING
+    more: C = NOTHING
     number: str = ""
     counter: int = 0
 
@@ -204,3 +250,6 @@ class ProgramView:
     tries: tuple[MapView, ...]
     grams: tuple[C, ...]
     gram_words: int
+    key_words: int
+    tallies: int
+    negative: int

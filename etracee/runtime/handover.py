@@ -13,7 +13,16 @@ _MOST_DESCRIPTORS = 200
 
 SHARED_MAPS = ("events", "config", "tracked", "ended", "tracepoints", "raw_tracepoints")
 """Maps that a program takes over from the one that it replaces."""
-OWN_MAPS = ("counts", "left_open", "unpaired", "pending", "previous")
+OWN_MAPS = (
+    "counts",
+    "left_open",
+    "unpaired",
+    "pending",
+    "previous",
+    "tallies",
+    "epoch",
+    "unfitted",
+)
 """Maps whose layout depends on the profile: each program has its own."""
 
 

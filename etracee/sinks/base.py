@@ -55,8 +55,12 @@ class DescriptorSink(Sink):
         raise NotImplementedError
 
     def write(self, items: Sequence[Item]) -> None:
-        """Write all lines, however many calls it takes."""
-        data = memoryview(self.encode(items))
+        """Write all lines."""
+        self.write_all(self.encode(items))
+
+    def write_all(self, encoded: bytes) -> None:
+        """Write everything, however many calls it takes."""
+        data = memoryview(encoded)
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from etracee.event import Alert, Item, Loss
+from etracee.event import Alert, Count, Item, Loss
 from etracee.problems import tell
 from etracee.sinks.base import Outlet, RefusedError, Sink, UnreachableError
 
@@ -22,8 +22,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between tries, which double."""
 _PATIENCE = 5.0
 """Seconds that all sinks together have at the end."""
-_NAMES: dict[type, str] = {Alert: "alerts", Loss: "losses"}
-_ONE = {"events": "event", "alerts": "alert", "losses": "loss"}
+_ALWAYS = (Alert, Loss)
+"""What a sink gets that takes no events."""
+_NAMES: dict[type, str] = {Alert: "alerts", Loss: "losses", Count: "counts"}
+_ONE = {"events": "event", "alerts": "alert", "losses": "loss", "counts": "count"}
 
 
 class QueuedSink(Sink):
@@ -238,7 +240,7 @@ def _choose_fitting(items: Sequence[Item], waiting: int) -> Sequence[Item]:
 
 
 def _without_events(items: Sequence[Item]) -> Sequence[Item]:
-    return [item for item in items if type(item) in _NAMES]
+    return [item for item in items if isinstance(item, _ALWAYS)]
 
 
 def _count(items: Sequence[Item]) -> Counter[str]:

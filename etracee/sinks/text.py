@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import re
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 
-from etracee.event import Alert, Event, Item, Loss
+from etracee.event import Alert, Count, Event, Item, Loss
 from etracee.problems import printable
 from etracee.sinks.base import DescriptorSink, SinkKind
 from etracee.sinks.file import FileOutlet, opener
+from etracee.sinks.table import flat_key, spread_of, tables, truncated_of
+from etracee.sinks.words import result_of, value_of, word_of
 
 _HEAD = {
     "timestamp",
@@ -24,16 +25,19 @@ _HEAD = {
     "truncated",
     "raw",
 }
-_PLAIN = re.compile(r"[^\s\"'=\\]+")
-"""A text that ends where the next space is."""
 
 
 class TextSink(DescriptorSink):
     """Writes each item as a line: time, process, call, arguments, result."""
 
     def encode(self, items: Sequence[Item]) -> bytes:
-        """Return the lines; control characters are escaped."""
-        return "".join(f"{_line(item)}\n" for item in items).encode("utf-8", "replace")
+        """Return the lines, and counts as tables; control characters are escaped."""
+        lines: list[str] = []
+        for _, group in itertools.groupby(items, lambda item: isinstance(item, Count)):
+            found = list(group)
+            counts = [item for item in found if isinstance(item, Count)]
+            lines += tables(counts) if counts else map(line_of, found)
+        return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 class TextFile(FileOutlet):
@@ -60,12 +64,16 @@ def describe(item: Item) -> str:
     if isinstance(item, Loss):
         blind = f", unseen by {', '.join(item.blind_rules)}" if item.blind_rules else ""
         return f"LOST {item.count} {item.event} events{blind}"
+    if isinstance(item, Count):
+        return _count(item)
     return _event(item)
 
 
 def nanoseconds(item: Item) -> int:
-    """Return when it happened, since the epoch; of a loss, when its time had ended."""
-    return int(item.end if isinstance(item, Loss) else getattr(item, "timestamp"))  # noqa: B009
+    """Return when it happened, since the epoch; of a loss or a count, when its time had ended."""
+    if isinstance(item, Loss | Count):
+        return int(item.end)
+    return int(getattr(item, "timestamp"))  # noqa: B009
 
 
 def type_of(item: Item) -> str:
@@ -78,8 +86,9 @@ def _day_and_time(item: Item) -> str:
     return time.isoformat(" ", "milliseconds")
 
 
-def _line(item: Item) -> str:
-    if isinstance(item, Loss):
+def line_of(item: Item) -> str:
+    """Return the line of `item`, with the time of day where it has one."""
+    if isinstance(item, Loss | Count):
         return describe(item)
     return f"{getattr(item, 'human_time').partition(' ')[2]} {describe(item)}"  # noqa: B009
 
@@ -88,41 +97,25 @@ def _event(item: Event) -> str:
     event, texts = item.flat(), item.texts
     who = f"{_bare(event.get('comm', '?'))}[{event.get('pid', event['tid'])}]"
     own = (key for key in event if key not in _HEAD and key not in item.context)
-    shown = ", ".join(f"{key}={_value(event[key], quote=key in texts)}" for key in own)
+    shown = ", ".join(f"{key}={value_of(event[key], quote=key in texts)}" for key in own)
     about = (key for key in item.context if key not in _HEAD)
-    context = " ".join(f"{key}={_word(event[key])}" for key in about)
-    result = _result(event["ret"]) if "ret" in event else ""
+    context = " ".join(f"{key}={word_of(event[key])}" for key in about)
+    result = f" = {result_of(event['ret'])}" if "ret" in event else ""
     cut = f" (cut: {', '.join(event['truncated'])})" if event["truncated"] else ""
     call = f"{event['type']}({shown}){result}{cut}"
     return f"{who} {call}  {context}".rstrip()
 
 
-def _word(value: object) -> str:
-    """Return a value that is not set off by commas: quoted where its end would not be seen."""
-    is_plain = not isinstance(value, str) or _PLAIN.fullmatch(value)
-    return _value(value, quote=not is_plain)
+def _count(count: Count) -> str:
+    cut = truncated_of(count)
+    key = ", ".join(
+        f"{name}={value_of(value, quote=isinstance(value, str))}{'…' if name in cut else ''}"
+        for name, value in flat_key(count).items()
+    )
+    ranges = [f"{range_}: {number}" for range_, number in spread_of(count)]
+    spread = f" {{{', '.join(ranges)}}}" if ranges else ""
+    return f"COUNT {count.count} {count.event}({key}){spread}"
 
 
 def _bare(value: object) -> str:
     return printable(str(value))
-
-
-def _value(value: object, *, quote: bool) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(element, quote=quote) for element in value)}]"
-    return _quoted(str(value)) if quote else printable(str(value))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{printable(escaped)}"'
-
-
-def _result(ret: int | None) -> str:
-    """Print a result as strace does, that of a call which does not return too."""
-    if ret is None:
-        return " = ?"
-    name = f" {errno.errorcode[-ret]}" if -ret in errno.errorcode else ""
-    return f" = {ret}{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from etracee.fragments import Py, py, py_literal
-from etracee.types.base import Kind, Type, integer, parse_integer
+from etracee.types.base import Kind, Part, Type, integer, parse_integer
 
 
 class Named(Type):
@@ -49,6 +49,12 @@ class Result(Named):
     def __init__(self, names: Mapping[str, int], c: str = "s64", doc: str = "result") -> None:
         super().__init__(names, c, doc)
 
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """The error, so that failures can be told without all the other results."""
+        doc = "Error of a call that failed, by its name; null when it succeeded."
+        return {"error": Part(Named(self.names, "u32", "error"), doc, error, "result_error")}
+
     def shower(self) -> None:  # type: ignore[override]
         """JSON has the number, as strace's -E… has no place for a value."""
 
@@ -56,6 +62,15 @@ class Result(Named):
         """Accept a number, or an error's name with or without its minus: both mean -errno."""
         name = text.removeprefix("-")
         return -self.names[name] if name in self.names else super().parse(text)
+
+
+MOST_ERROR = 4095
+"""The greatest error number: MAX_ERRNO, include/linux/err.h. Results below are addresses."""
+
+
+def error(ret: int) -> int | None:
+    """Return the error's number; None when the call succeeded."""
+    return -ret if -MOST_ERROR <= ret < 0 else None
 
 
 TYPES = {"named": Named, "signal": Named, "result": Result}

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from etracee.event import Alert, Event, Loss
+from etracee.event import Alert, Count, Event, Loss
 
 PATIENCE = 20.0
 """Seconds after which what should have come is a failure."""
@@ -69,6 +69,11 @@ def alert(message: str, level: str = "high", title: str = "Title") -> Alert:
 
 def loss(count: int) -> Loss:
     return Loss("openat", count, "1703123456000000000", "1703123457000000000", ("a-rule",))
+
+
+def count(comm: str) -> Count:
+    key = {"comm": comm, "ret": -2}
+    return Count("openat", key, 5, "1703123456000000000", "1703123457000000000")
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -85,7 +85,7 @@ def test_no_field_is_a_value_and_an_object(arch: str, event: EventType) -> None:
 @each_event
 def test_event_is_described(arch: str, event: EventType) -> None:
     assert re.fullmatch(r"[A-Z].*\.", event.doc, re.DOTALL)
-    assert event.default or not set(event.fields) - {"ret", DURATION}
+    assert event.default or not set(event.fields) - {"ret", "error", DURATION}
     assert set(event.default) <= set(event.fields)
     assert len(set(event.default)) == len(event.default)
     for field in event.fields.values():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sink_receivers import RECEIVERS, Receiver, alert, event, loss, until
+from sink_receivers import RECEIVERS, Receiver, alert, count, event, loss, until
 
 from etracee.problems import ProblemsError
 from etracee.sinks import Sink, all_sinks, open_sinks, queue
@@ -46,27 +46,31 @@ def test_everything_arrives_in_order(kind: str, receiver: Receiver) -> None:
     receiver.start()
     sink = opened(kind, receiver)
     sink.write([event(f"first-{HOSTILE}", HOSTILE), alert(f"second {HOSTILE}", title=HOSTILE)])
+    sink.write([count(f"third-{HOSTILE}")])
     sink.write([loss(3_333_333), event("fourth" + "x" * 100_000), event("fifth" + "\n" * 100_000)])
     sink.write([event(f"number-{number}-") for number in range(1200)])
     close_all([sink])
-    units = receiver.await_units(1205)
-    marks = ["first-a", "second a", "3333333", "fourthxxx", "fifth"]
+    units = receiver.await_units(1206)
+    marks = ["first-a", "second a", "third-a", "3333333", "fourthxxx", "fifth"]
     marks += [f"number-{number}-" for number in range(1200)]
-    assert [mark in unit for mark, unit in zip(marks, units, strict=True)] == [True] * 1205
+    assert [mark in unit for mark, unit in zip(marks, units, strict=True)] == [True] * 1206
     assert sink.dropped == {}
 
 
 @each_kind
 def test_gets_alerts_and_losses_and_what_is_asked_for(kind: str, receiver: Receiver) -> None:
     receiver.start()
-    items = [event("the-event"), alert("the-alert"), loss(77)]
+    items = [event("the-event"), count("the-event"), alert("the-alert"), loss(77)]
     for what, with_event in (("", KINDS[kind].takes_events), ("all@", True), ("alerts@", False)):
         before = len(receiver.units())
         sink = opened(kind, receiver, what)
         sink.write(items)
         close_all([sink])
-        found = receiver.await_units(before + 2 + with_event)[before:]
-        assert ["the-event" in unit for unit in found] == [True] * with_event + [False, False]
+        found = receiver.await_units(before + 2 + 2 * with_event)[before:]
+        assert ["the-event" in unit for unit in found] == [True] * 2 * with_event + [
+            False,
+            False,
+        ]
 
 
 @each_kind

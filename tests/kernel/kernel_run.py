@@ -39,6 +39,7 @@ class Counts:
     sent: int
     lost: int
     cut: int
+    counted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,24 @@ class Run:
         """Return the table at the end of stderr, by event."""
         lines = iter(self.stderr.splitlines())
         header = ["event", "seen", "filtered", "sent", "lost", "cut"]
-        if not any(line.split() == header for line in lines):
+        if not any(line.split() in (header, [*header, "counted"]) for line in lines):
             pytest.fail(f"stderr has no summary:\n{self.stderr}")
         table = {}
         for line in lines:
-            name, numbers = line[:16].strip(), line[16:].split()
-            if len(numbers) == 5 and all(number.isdigit() for number in numbers):
+            name, numbers = line[:16].strip(), line[16:].removesuffix("-").split()
+            if len(numbers) in (5, 6) and all(number.isdigit() for number in numbers):
                 table[name] = Counts(*map(int, numbers))
         return table
+
+    @property
+    def counts(self) -> list[Event]:
+        """Return the items that say how often something was counted."""
+        return [item for item in self.items if item["type"] == "count"]
+
+    @property
+    def lost(self) -> int:
+        """Return how much the output says was lost."""
+        return sum(item["count"] for item in self.items if item["type"] == "lost")
 
 
 def parse_lines(output: bytes) -> list[Event]:

@@ -439,3 +439,48 @@ def test_command_says_what_is_wrong(etracee: Etracee, tmp_path: Path) -> None:
     done = etracee("explain", "-p", file)
     assert done.returncode == 2
     assert "did you mean 'openat'?" in done.stderr
+
+
+def test_what_is_counted_is_said(tmp_path: Path) -> None:
+    profile = {
+        "mode": "count",
+        "count": {"by": ["comm", "error"], "histogram": "ret", "every": "10s"},
+        "events": {"kill": {}, "tgkill": {}, "execve": {"mode": "events"}},
+    }
+    found = explained(tmp_path, profile, rule("target_pid = 1", "tgkill"))
+    kill, tgkill, execve = found.events
+    assert kill.counted is not None
+    assert (kill.counted.by, kill.counted.histogram) == (("comm", "error"), "ret")
+    assert [(e.delivered, e.sent) for e in (kill, tgkill, execve)] == [
+        (False, False),
+        (False, True),
+        (True, True),
+    ]
+    assert execve.counted is None
+    assert [field.name for field in kill.fields] == ["comm", "ret"]
+    assert "tallies" in {m.name for m in found.maps}
+    text = render_text(found)
+    said = "counted by comm, error with a histogram of ret in keys of 40 bytes, told every 10 s"
+    assert f"event kill: {said}, not sent" in text
+    assert f"event tgkill: {said}, " in text
+    assert "count its key; send it only if there are marks of rules" in text
+
+
+def test_what_is_said_of_many_events_is_said_once(tmp_path: Path) -> None:
+    profile = {"mode": "count", "count": {"by": ["comm"]}, "events": {"$syscalls": {}}}
+    found = explained(tmp_path, profile)
+    text = render_text(found)
+    assert text.count("counted by comm") == 1
+    assert f"and {len(found.events) - 10} more: counted by comm in keys" in text
+
+
+def test_fields_of_what_is_counted_are_said_to_be_idle(tmp_path: Path) -> None:
+    profile = {"mode": "count", "events": {"kill": {"fields": ["target_pid"]}, "tgkill": {}}}
+    told = [w.message for w in explained(tmp_path, profile).warnings if "fields" in w.message]
+    assert told == ["kill is counted: what its `fields` name is not captured"]
+
+
+def test_a_filter_that_nothing_passes_is_told_of_what_is_counted(tmp_path: Path) -> None:
+    profile = {"mode": "count", "events": {"kill": {"filter": "uid = 1 and uid = 2"}}}
+    told = [warning.message for warning in explained(tmp_path, profile).warnings]
+    assert any("no event kill can pass the filters" in message for message in told)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from etracee.catalog import load_catalog
 from etracee.problems import ProblemsError
 from etracee.profile import Profile, load_profile
 from etracee.profile.definitions import NamedList
+from etracee.profile.families import expand_families
 
 
 @pytest.fixture
@@ -187,3 +189,55 @@ def test_what_is_no_version(load: Loader, version: str) -> None:
     with pytest.raises(ProblemsError) as caught:
         load(main=f"version: {version}\nevents: {{exit: {{}}}}\n")
     assert "main.yaml:2:10: version: " in str(caught.value)
+
+
+def test_modes_and_counts_are_replaced_each_key_by_itself(load: Loader) -> None:
+    profile = load(
+        base="mode: count\ncount: {by: [comm], histogram: ret, every: 2s}\n"
+        "events: {open: {mode: events, count: {by: [pid]}}, close: }\n",
+        main="extends: [./base.yaml]\ncount: {by: [uid]}\nevents: {open: {mode: count}}\n",
+    )
+    assert profile.mode == "count" and profile.every == 5.0
+    assert profile.count is not None and profile.count.histogram is None
+    assert _texts(profile.count.by) == ["uid"]
+    assert profile.events["open"].mode == "count"
+    assert profile.events["open"].count is not None
+    assert _texts(profile.events["open"].count.by) == ["pid"]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "$open: {filter: uid = 0}\n  openat: {fields: [flags]}",
+        "openat: {fields: [flags]}\n  $open: {filter: uid = 0}",
+    ],
+)
+def test_what_is_said_of_an_event_comes_over_what_is_said_of_its_family(
+    load: Loader, order: str
+) -> None:
+    profile = load(main=f"events:\n  {order}\n  open: off\n  exit: {{}}\n")
+    events = expand_families(profile, load_catalog("x86_64")).events
+    assert set(events) == {"openat", "openat2", "creat", "exit"}
+    openat, creat = events["openat"], events["creat"]
+    assert openat.fields is not None and _texts(openat.fields) == ["flags"]
+    assert openat.filter is not None and openat.filter.text == "uid = 0"
+    assert creat.fields is None and creat.filter == openat.filter
+    assert (openat.name.text, creat.name.text) == ("openat", "creat")
+
+
+def test_a_base_says_off_and_the_profile_names_the_event_again(load: Loader) -> None:
+    profile = load(
+        base="events: {$open: {}, open: off, creat: off}\n",
+        main="extends: [./base.yaml]\nevents: {creat: {}}\n",
+    )
+    assert set(expand_families(profile, load_catalog("x86_64")).events) == {
+        "openat",
+        "openat2",
+        "creat",
+    }
+
+
+def test_all_calls_are_a_family(load: Loader) -> None:
+    catalog = load_catalog("aarch64")
+    events = expand_families(load(main="events: {$syscalls: {}}\n"), catalog).events
+    assert set(events) == {name for name, e in catalog.events.items() if e.number is not None}

@@ -65,3 +65,62 @@ static __always_inline int kill_is_wanted_early(volatile struct record_kill *r)
 }"""
         in c
     )
+
+
+def test_what_is_counted_is_put_into_a_key(tmp_path: Path) -> None:
+    profile = {
+        "mode": "count",
+        "count": {"by": ["error", "comm"]},
+        "events": {"kill": {"filter": "target_pid > 1"}},
+        "options": {"count_keys": "100"},
+    }
+    c = render_program(hostc.plan_of(tmp_path, profile)).c
+    assert 'BPF_TABLE("percpu_hash", struct key, u64, tallies, 200);' in c
+    assert (
+        """\
+struct key_kill {
+    struct key_head head;
+    char comm[16] __attribute__((aligned(8)));
+    u32 error;
+};"""
+        in c
+    )
+    assert (
+        """\
+    if (result_error_exists(r->ret)) {
+        key->error = (s64)result_error(r->ret);
+    } else
+        key->head.missing |= 1;
+    *(u64 *)(key->comm + 0) = WORD(r->comm, 0);
+    *(u64 *)(key->comm + 8) = WORD(r->comm, 8);
+    return count_key(whole, index);"""
+        in c
+    )
+    assert "ringbuf_output" not in c, "nothing is sent"
+
+
+def test_what_is_not_counted_costs_nothing(tmp_path: Path) -> None:
+    c = render_program(hostc.plan_of(tmp_path, {"events": {"kill": {}}})).c
+    assert not any(word in c for word in ("tallies", "epoch", "unfitted", "key"))
+
+
+def test_calls_that_are_counted_alike_share_a_function(tmp_path: Path) -> None:
+    profile = {
+        "mode": "count",
+        "count": {"by": ["comm"]},
+        "events": {
+            "kill": {},
+            "tgkill": {},
+            "setuid": {"filter": "ret < 0"},
+            "setgid": {"filter": "ret < 0"},
+            "unlink": {"count": {"by": ["filename"]}},
+        },
+    }
+    c = render_program(hostc.plan_of(tmp_path, profile)).c
+    functions = {"counted_alike_0": ("kill", "tgkill"), "counted_alike_1": ("setuid", "setgid")}
+    for function, events in functions.items():
+        assert c.count(f"int {function}_at_exit(") == 1
+        for event in events:
+            hook = c[c.index(f"int sys_exit_{event}(") :]
+            assert f"{function}_at_exit(" in hook[: hook.index("}")]
+    assert c.count("int unlink_at_exit(") == 1 and "int kill_at_exit(" not in c

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
+import termios
 import threading
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -14,9 +19,10 @@ from hypothesis import strategies as st
 from msgspec import convert
 from msgspec.structs import asdict
 
-from etracee.event import Alert, Event, Loss
+from etracee.event import Alert, Bucket, Count, Event, Histogram, Item, Loss
 from etracee.sinks.base import Sink, SinkClosedError
 from etracee.sinks.json import JsonSink
+from etracee.sinks.live import TerminalSink
 from etracee.sinks.text import TextSink
 
 
@@ -74,7 +80,7 @@ def alert(message: str) -> Alert:
     )
 
 
-def written(make: Callable[[int], Sink], *items: Event | Alert | Loss) -> bytes:
+def written(make: Callable[[int], Sink], *items: Item) -> bytes:
     reader, writer = os.pipe()
     make(writer).write(items)
     os.close(writer)
@@ -204,3 +210,94 @@ def test_much_is_written_whole() -> None:
     thread.join(timeout=5)
     assert len(lines) == len(items)
     assert set(lines) == {JsonSink(1).encode([event("x" * 1000)])}
+
+
+def count(number: int, comm: str = "cat", **more: Any) -> Count:
+    start, end = str(10**18), str(10**18 + 5 * 10**9)
+    return Count("openat", {"comm": comm, "ret": -2}, number, start, end, **more)
+
+
+def test_text_of_counts_is_a_table_for_each_set_of_fields() -> None:
+    other = Count("exit", {"signal": None}, 4, str(10**18), str(10**18 + 5 * 10**9))
+    lines = written(TextSink, count(2), count(12, "a b"), other, alert("m")).decode().splitlines()
+    assert re.fullmatch(r"2001-09-0[89] ..:46:40.000 to 2001-09-0[89] ..:46:45.000", lines[0])
+    assert lines[1:] == [
+        "COUNT  EVENT   COMM   RET",
+        '   12  openat  "a b"  -2 ENOENT',
+        "    2  openat  cat    -2 ENOENT",
+        "COUNT  EVENT  SIGNAL",
+        "    4  exit   -",
+        "",
+        "10:30:56.789 ALERT high r: m",
+    ]
+
+
+def test_text_of_counts_marks_what_was_cut_and_escapes() -> None:
+    text = written(TextSink, count(2, "\x1b[2J\n", truncated=("comm",))).decode()
+    assert '"\\x1b[2J\\n"…  -2 ENOENT' in text
+    assert "\x1b" not in text
+
+
+def test_text_of_a_histogram_has_bars() -> None:
+    buckets = (Bucket(None, 0, 1), Bucket(0, 1, 80), Bucket(1024, 2048, 40))
+    lines = written(TextSink, count(121, histogram=Histogram("ret", buckets, 0))).decode()
+    assert [line.split() for line in lines.splitlines()[3:6]] == [
+        ["ret", "below", "0", "1", "#"],
+        ["ret", "0", "80", "#" * 40],
+        ["ret", "1024..2047", "40", "#" * 20],
+    ]
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Yield both ends of a terminal of 8 lines: what it shows, and what is written to."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 80, 0, 0))
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_terminal_is_redrawn(terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    sink = TerminalSink(theirs)
+
+    def shown() -> list[str]:
+        return os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
+
+    sink.write([count(2)])
+    assert shown() == [
+        "\x1b[?7lCOUNT  NEW  EVENT   COMM  RET",
+        "    2    2  openat  cat   -2 ENOENT",
+        "\x1b[?7h",
+    ]
+    sink.write([alert("m"), count(3)])
+    assert shown() == [
+        "\x1b[2A\x1b[J10:30:56.789 ALERT high r: m",
+        "\x1b[?7lCOUNT  NEW  EVENT   COMM  RET",
+        "    5    3  openat  cat   -2 ENOENT",
+        "\x1b[?7h",
+    ]
+    sink.write([count(1, f"name-{number}") for number in range(9)])
+    lines = shown()
+    assert lines[0].startswith("\x1b[2A\x1b[J")
+    assert (len(lines), lines[-2]) == (7, "… 6 more lines"), "the terminal has 8 lines"
+    sink.close()
+    lines = shown()
+    assert lines[0] == "\x1b[6A\x1b[JCOUNT  EVENT   COMM    RET"
+    assert len(lines) == 1 + 10 and "\x1b" not in "".join(lines[1:])
+
+
+def test_a_terminal_adds_up_histograms(terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    sink = TerminalSink(theirs)
+    for number in (1, 2):
+        spread = Histogram("ret", (Bucket(4, 8, number), Bucket(None, 0, 1)), number)
+        sink.write([count(2 * number + 1, histogram=spread)])
+    sink.close()
+    last = os.read(ours, 65536).decode().rpartition("\x1b[J")[2]
+    assert [line.split()[:-1] for line in last.splitlines()[2:]] == [
+        ["ret", "below", "0", "2"],
+        ["ret", "4..7", "3"],
+        ["ret", "missing", "3"],
+    ]

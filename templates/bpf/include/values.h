@@ -143,6 +143,17 @@ CLONE_ARGS_MEMBER(set_tid, 64)
 CLONE_ARGS_MEMBER(set_tid_size, 72)
 CLONE_ARGS_MEMBER(cgroup_fd, 80)
 
+/* MAX_ERRNO, include/linux/err.h: a result below is an address. */
+static __always_inline u32 result_error_exists(s64 ret)
+{
+    return ret < 0 && ret >= -4095;
+}
+
+static __always_inline u32 result_error(s64 ret)
+{
+    return -ret;
+}
+
 static __always_inline u32 wait_exit_code_exists(u32 status)
 {
     return !(status & 0x7f);
