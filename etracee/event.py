@@ -110,7 +110,7 @@ class Event(msgspec.Struct):
         """Say whether the event has a key or a field of that name."""
         return name in self.nested or name in self.__struct_fields__
 
-    def value(self, name: str) -> Any:
+    def value_of(self, name: str) -> Any:
         """Return the printed value of a field that the event shows."""
         return _descend(self, name) if name in self.nested else getattr(self, name)
 
@@ -119,7 +119,7 @@ class Event(msgspec.Struct):
         values = msgspec.structs.asdict(self)
         for name in self.nested:
             values.pop(name.partition(".")[0], None)
-        return values | {name: self.value(name) for name in self.nested}
+        return values | {name: self.value_of(name) for name in self.nested}
 
 
 def _descend(event: Event, name: str) -> Any:

@@ -138,7 +138,7 @@ class Engine:
     def _value(self, event: Event, values: Values, name: str) -> object:
         """Return a field as it is printed, also where the event does not show it."""
         if event.shows(name):
-            return event.value(name)
+            return event.value_of(name)
         return self._show(event, name, values.get(name))
 
     def _show(self, event: Event, name: str, value: Any) -> object:

@@ -19,6 +19,7 @@ import yaml
 from etracee.catalog import EventType, load_catalog
 from etracee.catalog.load import DATA, DURATION, architectures
 from etracee.catalog.model import SYSCALL, Argument, Derivation, Field, FileOf, PartOf
+from etracee.event import Event
 from etracee.plan.layout import HEADER
 from etracee.plan.resolve_rules import ENVELOPE
 from etracee.types import Kind
@@ -58,6 +59,7 @@ def test_no_name_is_taken(arch: str, event: EventType) -> None:
     taken = {*load_catalog(arch).context, *ENVELOPE, *header, "truncated", "raw", "fires"}
     assert taken.isdisjoint(event.fields)
     assert not any(keyword.iskeyword(name) for name in event.fields), "they are attributes"
+    assert not any(hasattr(Event, name) for name in {**load_catalog(arch).context, **event.fields})
     assert event.name not in SPARE
 
 
