@@ -36,7 +36,7 @@ def kernel() -> Kernel:
 def boot_kernel(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Boot:
     """Return the function that boots the other kernel for a job."""
 
-    def run(job: str, timeout: float = 120, copied: Sequence[Path] = ()) -> Outcome:
+    def run(job: str, timeout: float = 600, copied: Sequence[Path] = ()) -> Outcome:
         return boot(kernel, system_disk(), job, tmp_path_factory.mktemp("vm"), timeout, copied)
 
     return run

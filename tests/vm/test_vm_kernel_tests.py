@@ -28,7 +28,6 @@ SOME = (
     "test_kernel_path.py::test_mounts_are_crossed",
     "test_kernel_path.py::test_open_files_lie_where_proc_says",
     "test_kernel_path.py::test_programs",
-    "test_kernel_strace.py::test_sees_what_strace_sees[make_odd_calls]",
 )
 """Tests of what is read from the kernel's structures, for runs that have but minutes."""
 

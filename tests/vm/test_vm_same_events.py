@@ -124,7 +124,7 @@ int main(int count, char **arguments)
 WATCHED = (
     *("open", "openat", "unlink", "unlinkat", "rename", "renameat2", "link", "symlink", "fchmod"),
     *("fchmodat", "mkdir", "ftruncate", "chdir", "memfd_create", "socket", "connect", "bind"),
-    *("listen", "accept4", "exit", "execve", "kill", "prctl", "setsid", "setuid"),
+    *("listen", "accept4", "fork", "exec", "exit", "execve", "kill", "prctl", "setsid", "setuid"),
 )
 _ADDRESSES = {"prctl_arg2"}
 """Fields that hold an address in the program, which is another one in each run."""
