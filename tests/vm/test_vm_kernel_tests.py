@@ -18,12 +18,14 @@ HERE = Path(__file__).resolve()
 TIMEOUT = 3 * 3600
 """Seconds that all kernel tests may take: in emulation everything takes twenty times as long."""
 SOME = (
+    "test_kernel_ancestors.py::test_those_that_have_ended_are_ancestors_still",
     "test_kernel_attach.py::test_attach_types_give_the_same_events",
     "test_kernel_attach.py::test_a_32_bit_call_is_not_misread",
     "test_kernel_command.py::test_follows_threads_vforks_and_daemons_to_the_end",
     "test_kernel_context.py::test_ids_are_those_of_proc",
     "test_kernel_context.py::test_cgroup_id_is_the_inode_of_the_directory",
     "test_kernel_context.py::test_pids_are_those_of_the_host_in_a_pid_namespace",
+    "test_kernel_enrich.py::test_container_that_is_gone_before_its_events_are_read",
     "test_kernel_exit.py",
     "test_kernel_path.py::test_mounts_are_crossed",
     "test_kernel_path.py::test_open_files_lie_where_proc_says",
