@@ -68,7 +68,7 @@ def _fields(event: EventPlan) -> dict[str, Any]:
 
 def _decode(whole: Whole, record: bytes) -> dict[str, Any]:
     ((event, *_),) = whole.reader.read(memoryview(record), [0])
-    return msgspec.structs.asdict(event)
+    return event.flat()
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG.events))
@@ -109,7 +109,7 @@ def _compare(shown: dict[str, Any], key: str, kind: Kind, value: Any) -> None:
     elif kind is Kind.TEXT:
         assert _bytes(shown, key, shown[key]) == value
     elif kind is Kind.TEXTS:
-        raw = (shown["raw"] or {}).get(key)
+        raw = _raw(shown, key)
         texts = [b64decode(r) for r in raw] if raw else [t.encode() for t in shown[key]]
         assert texts == value
     elif kind is not Kind.OPAQUE:
@@ -121,8 +121,16 @@ def _compare(shown: dict[str, Any], key: str, kind: Kind, value: Any) -> None:
         assert field_type.read_shown(shown[key]) == value
 
 
+def _raw(shown: dict[str, Any], key: str) -> Any:
+    """Return what `raw` has of a field, under each part of its name; None where it has nothing."""
+    found = shown["raw"] or {}
+    for part in key.split("."):
+        found = found.get(part) if found else None
+    return found
+
+
 def _bytes(shown: dict[str, Any], key: str, text: str) -> bytes:
-    raw = (shown["raw"] or {}).get(key)
+    raw = _raw(shown, key)
     return b64decode(raw) if raw is not None else text.encode()
 
 
