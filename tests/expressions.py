@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
+import pkgutil
 import socket
 import struct
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import hostc
 from hypothesis import strategies as st
 
+from etracee import types
 from etracee.catalog.model import Derivation, Field, LookUp, PartOf
 from etracee.enrich import Host
 from etracee.event import EventLayout, Slot
+from etracee.fragments import Py
 from etracee.operators import Operator, all_operators
 from etracee.operators.base import Takes
-from etracee.types import Kind, Type, cgroup, path
-from etracee.types.cgroup import CgroupPath
+from etracee.types import Kind, Type
+from etracee.types.descriptor import DescriptorPath
 from etracee.types.flags import Flags
 from etracee.types.mode import Mode
-from etracee.types.path import Path
 
 ALPHABET = b"ab/.*?\\\"'\x01\n\x7f\xc3\xff"
 LENGTHS = (0, 1, 2, 3, 7, 8, 9, 14, 15, 16, 17, 24, 63, 64, 65, 255, 256, 257)
@@ -222,37 +225,40 @@ HOST = Host()
 
 def decoded(field: Field, value: Any) -> Any:
     """Return what a slot's value is to the operators."""
-    if value == field.type.missing:
+    if value is None:
         return None
-    if isinstance(field.type, Path) and value is not None:
-        return path.resolve(value)
-    if isinstance(field.type, CgroupPath) and value is not None:
-        return cgroup.join(value)
-    if field.kind is Kind.TEXTS and value is not None:
-        return value.removesuffix(b"\0").split(b"\0") if value else []
-    return value
+    source = field.type.decode(Py("value"))
+    modules = {info.name for info in pkgutil.iter_modules(types.__path__)} & set(source.split("."))
+    found = {name: importlib.import_module(f"etracee.types.{name}") for name in modules}
+    return eval(source, found, {"value": value})
 
 
 @st.composite
 def _values(draw: st.DrawFn, field: Field, slot: Slot, known: Constants) -> Any:
     if slot.storage.variable and draw(st.integers(0, 9)) == 0:
         return None
-    if field.type.capture == "sockaddr":
-        return draw(_socket_addresses(known))[: slot.limit]
-    if field.kind is Kind.TEXTS or isinstance(field.type, CgroupPath):
-        elements = draw(st.lists(_near_texts(known.texts[field.name]), max_size=4))
-        return b"".join(element + b"\0" for element in elements)[: slot.limit]
-    if isinstance(field.type, Path):
-        return draw(_paths(known.texts[field.name]))[: slot.limit]
+    special = _SPECIAL.get(field.type.capture)
+    if special is not None:
+        value = draw(special(field, known))
+        return value[: slot.limit] if slot.storage.variable else value
     if field.kind is Kind.TEXT:
         size = slot.storage.array
         text = draw(_near_texts(known.texts[field.name]))
         if draw(st.integers(0, 4)) == 0:
             text = (text or b"a") * (1 + slot.limit // max(len(text), 1))
         return text[: size - 1] if size else text[: slot.limit]
-    if field.type.capture == "wait_status":
-        return draw(st.one_of(st.integers(0, 0xFFFF), st.integers(0, 255).map(lambda c: c << 8)))
     return draw(_near_numbers(field, known))
+
+
+@st.composite
+def _vectors(draw: st.DrawFn, field: Field, known: Constants) -> bytes:
+    elements = draw(st.lists(_near_texts(known.texts[field.name]), max_size=4))
+    return b"".join(element + b"\0" for element in elements)
+
+
+@st.composite
+def _wait_statuses(draw: st.DrawFn, _field: Field, _known: Constants) -> int:
+    return draw(st.one_of(st.integers(0, 0xFFFF), st.integers(0, 255).map(lambda c: c << 8)))
 
 
 @st.composite
@@ -267,12 +273,35 @@ def _near_texts(draw: st.DrawFn, constants: list[bytes]) -> bytes:
 
 
 @st.composite
-def _paths(draw: st.DrawFn, constants: list[bytes]) -> bytes:
+def _paths(draw: st.DrawFn, field: Field, known: Constants) -> bytes:
     """Return a path as it lies in a record: the kernel's, or texts to be joined, or neither."""
+    constants = known.texts[field.name]
     text, directory = draw(_near_texts(constants)), draw(_near_texts(constants))
     above, name = draw(st.sampled_from([b"", b"/jail\0"])), draw(_near_texts(constants))
     joined = b"\0" + name + b"\0" + above + directory
     return draw(st.sampled_from([b"/" + text, joined, b"\0"]))
+
+
+@st.composite
+def _kernel_paths(draw: st.DrawFn, field: Field, known: Constants) -> bytes:
+    """Return a path as it lies in a record; of descriptors, also what else they may lead to."""
+    path = b"/" + draw(_near_texts(known.texts[field.name]))
+    others = [struct.pack("<xIQ", magic, 7) + b"[eventfd]" for magic in (0x50495045, 0x09041934, 1)]
+    is_any = isinstance(field.type, DescriptorPath)
+    return draw(st.sampled_from([path, path, b"\0", *(others if is_any else [])]))
+
+
+@st.composite
+def _endpoints(draw: st.DrawFn, _field: Field, known: Constants) -> bytes:
+    """Return `struct endpoints` as read_endpoints() in templates/bpf/socket.c.j2 leaves it."""
+    numbers = [p + d for n in known.numbers.values() for p in n for d in (-1, 0, 1)]
+    number = st.sampled_from([*(p for p in numbers if 0 <= p < 65536), 0, 22, 65535])
+    around = [a + d for a in known.addresses for d in (-1, 0, 1) if 0 <= a + d < 1 << 128]
+    address = st.one_of(st.sampled_from([*around, 1]), st.integers(0, (1 << 128) - 1))
+    is_socket, has_addresses = draw(st.sampled_from([(1, 1), (1, 1), (1, 0), (0, 0)]))
+    words = [draw(number) * is_socket for _ in range(5)]
+    ends = [(draw(address) * has_addresses).to_bytes(16, "big") for _ in range(2)]
+    return struct.pack("<HHHHHHI16s16s", is_socket, *words, has_addresses, *ends)
 
 
 @st.composite
@@ -286,7 +315,7 @@ def _near_numbers(draw: st.DrawFn, field: Field, known: Constants) -> int:
 
 
 @st.composite
-def _socket_addresses(draw: st.DrawFn, known: Constants) -> bytes:
+def _socket_addresses(draw: st.DrawFn, _field: Field, known: Constants) -> bytes:
     numbers = [p + d for n in known.numbers.values() for p in n for d in (-1, 0, 1)]
     number = draw(st.sampled_from([*(p for p in numbers if 0 <= p < 65536), 0, 22, 65535]))
     around = [a + d for a in known.addresses for d in (-1, 0, 1) if 0 <= a + d < 1 << 128]
@@ -300,6 +329,19 @@ def _socket_addresses(draw: st.DrawFn, known: Constants) -> bytes:
     else:
         raw += draw(st.sampled_from([b"", b"\0", b"\0abstract", b"/run/x\0\xff", b"a" * 108]))
     return raw[: draw(st.sampled_from([200, 200, 200, 0, 1, 2, 3, 4, 7, 8, 23, 24]))]
+
+
+_SPECIAL: Mapping[str, Callable[[Field, Constants], st.SearchStrategy[Any]]] = {
+    "cgroup": _vectors,
+    "descriptor_path": _kernel_paths,
+    "endpoints": _endpoints,
+    "kernel_path": _kernel_paths,
+    "path": _paths,
+    "sockaddr": _socket_addresses,
+    "strings": _vectors,
+    "wait_status": _wait_statuses,
+}
+"""What lies in slots, by what captures it, where its kind does not say."""
 
 
 def comparable(fields: Mapping[str, Field]) -> dict[str, Field]:

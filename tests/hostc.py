@@ -24,6 +24,7 @@ from etracee.plan.tries import Trie
 from etracee.render import render_program
 from etracee.render.cview import view_program
 from etracee.render.environment import environment
+from etracee.render.program import name_offset
 from etracee.resources import bundled
 from etracee.source_set import load_source_set
 
@@ -65,7 +66,7 @@ class Built:
     def judge(self, event: str, record: bytes) -> bytes | None:
         """Return the record as the kernel's tests leave it, None where they reject it."""
         buffer = ctypes.create_string_buffer(record, len(record))
-        passed = self.library[f"host_judges_{_ident(event)}"](buffer)
+        passed = self.library[f"host_judges_{c_ident(event)}"](buffer)
         return buffer.raw if passed else None
 
 
@@ -186,7 +187,7 @@ int host_judges_{{ event.name }}(struct record_{{ event.name }} *r)
 
 def judges(plan: Plan) -> str:
     """Return a function for each event that puts a record to all tests of the kernel's."""
-    view = view_program(plan, lambda path: c_ident("OFFSET_" + path))
+    view = view_program(plan, name_offset)
     template = environment().from_string(_JUDGE)
     return "".join(template.render(event=event) for event in view.events)
 
@@ -195,17 +196,13 @@ def _exports(plan: Plan, text: str) -> str:
     """Return functions that a library exports: for each event its hook."""
     lines = ["\n"]
     for event in plan.events:
-        name = _ident(event.name)
+        name = c_ident(event.name)
         if f"int {name}_at_exit(" in text:
             lines.append(
                 f"int host_exits_{name}(const void *task, const void *regs, s64 ret)\n"
                 f"{{ return {name}_at_exit(task, regs, ret); }}\n"
             )
     return "".join(lines)
-
-
-def _ident(name: str) -> str:
-    return re.sub(r"\W", "_", name)
 
 
 def zeros(layout: EventLayout) -> dict[str, Any]:

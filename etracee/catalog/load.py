@@ -32,12 +32,14 @@ from etracee.catalog.model import (
     PathEntry,
     Registers,
     ReturnValue,
+    SocketOf,
     Source,
     SyscallEntry,
     Walk,
 )
 from etracee.problems import host_lacks
 from etracee.types import Type, make_type
+from etracee.types.number import Descriptor
 
 DATA = Path(__file__).parent / "data"
 DURATION = "duration_ns"
@@ -98,6 +100,8 @@ class _Reader:
         fields |= self._with_parts(
             self._path(path, told, fields) for path, told in entry.paths.items()
         )
+        fields |= {field.name: field for field in self._descriptors(entry, fields)}
+        fields |= self._with_parts(self._sockets(entry, fields))
         for derived, expression in entry.derived.items():
             fields[derived] = self._derived(derived, expression)
         fields |= self._with_parts(self._results(entry))
@@ -136,6 +140,21 @@ class _Reader:
         source = Source.KERNEL if named is None else Source.KERNEL_OR_USER
         return Field(name, self._type(entry), entry.doc, source, origin)
 
+    def _descriptors(self, entry: SyscallEntry, fields: Mapping[str, Field]) -> Iterator[Field]:
+        """Yield the files behind the descriptors that a call is given, each as NAME_path."""
+        for name, field in fields.items():
+            if isinstance(field.type, Descriptor) and name not in entry.closes:
+                told = FieldEntry(**self.known["fd_path"])
+                doc = told.doc.replace("fd ", f"{name} ", 1)
+                origin = FileOf(None, None, _index(fields, name), None)
+                yield Field(f"{name}_path", self._type(told), doc, Source.KERNEL, origin)
+
+    def _sockets(self, entry: SyscallEntry, fields: Mapping[str, Field]) -> Iterator[Field]:
+        if entry.socket is not None:
+            told = FieldEntry(**self.known["endpoints"])
+            origin = SocketOf(None if entry.socket == "ret" else _index(fields, entry.socket))
+            yield Field("endpoints", self._type(told), told.doc, Source.KERNEL, origin)
+
     def _field_entry(self, item: Mapping[str, Any]) -> tuple[str, FieldEntry]:
         name = item["name"]
         changes = {key: value for key, value in item.items() if key != "name"}
@@ -144,7 +163,9 @@ class _Reader:
     def _captured(self, name: str, entry: FieldEntry) -> Field:
         kind = self._type(entry)
         if entry.read:
-            return Field(name, kind, entry.doc, Source.KERNEL, Walk(entry.read, entry.of))
+            return Field(
+                name, kind, entry.doc, Source.KERNEL, Walk(entry.read, entry.of, entry.optional)
+            )
         template = entry.capture or kind.capture
         source = Source.IMAGE if template == "image_strings" else Source.KERNEL
         return Field(name, kind, entry.doc, source, Captured(template))
@@ -195,7 +216,7 @@ class _Reader:
         return value if isinstance(value, int) else value[self.arch]
 
 
-_NAME_TABLES = {"names", "signals", "families"}
+_NAME_TABLES = {"names", "signals", "families", "kinds"}
 """Parameters of types that name a file under data/names."""
 
 

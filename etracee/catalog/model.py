@@ -53,6 +53,8 @@ class FieldEntry(BaseModel):
     """The method of etracee.enrich.Host that returns the value, `given` other fields."""
     given: tuple[str, ...] = ()
     fed: bool = False
+    optional: bool = False
+    """Whether kernels may be built without it; it is null there."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -89,6 +91,10 @@ class SyscallEntry(Entry):
     families: tuple[str, ...] = ()
     flow: Flow = Flow.SYSCALL
     paths: Mapping[str, PathEntry] = Key(default_factory=dict)
+    closes: tuple[str, ...] = ()
+    """Arguments that are no descriptors any more when the call ends."""
+    socket: str | None = None
+    """The argument, or `ret`, that is the descriptor of a socket."""
     derived: Mapping[str, str] = Key(default_factory=dict)
     returns: Mapping[str, str] = Key(default_factory=dict)
     """Fields that are the call's result, each with when it is one."""
@@ -147,11 +153,15 @@ class Argument:
 class Walk:
     """Origin: kernel structures; each step is `struct.member…`.
 
-    `of` is the variable of the hook's function that the first step begins at.
+    `of` is the variable of the hook's function that the first step begins at. Of alternatives,
+    `a.b|c.d`, the first is taken that the kernel has. `array[struct.member].rest` is the element
+    whose number stands in that member of the same struct. Where the kernel has not what the last
+    step names, an optional value is missing.
     """
 
     steps: tuple[str, ...]
     of: str = "task"
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +176,13 @@ class FileOf:
     at: int | None
     fd: int | None
     result: Literal["descriptor", "root"] | None
+
+
+@dataclass(frozen=True)
+class SocketOf:
+    """Origin: the socket behind the descriptor that is argument `index`, from 0, or the result."""
+
+    index: int | None
 
 
 @dataclass(frozen=True)
@@ -220,6 +237,7 @@ class LookUp:
 Origin = (
     Argument
     | FileOf
+    | SocketOf
     | Walk
     | ReturnValue
     | Elapsed

@@ -125,11 +125,8 @@ _SHOWN = 4
 
 def _room(event: EventType, layout: EventLayout) -> Mapping[str, int]:
     """Return how long a text may be of each field that lies in a vector, its NUL apart."""
-    vectors = {
-        slot.name: slot.limit - 1
-        for slot in layout.variable
-        if slot.name in event.fields and event.fields[slot.name].kind is Kind.TEXTS
-    }
+    lists = {name for name, field in event.fields.items() if field.kind is Kind.TEXTS}
+    vectors = {slot.name: slot.limit - 1 for slot in layout.variable if slot.name in lists}
     parts = {
         field.name: vectors[field.origin.whole]
         for field in event.fields.values()

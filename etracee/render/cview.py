@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import Argument, Captured, Elapsed, FileOf, ReturnValue, Walk
+from etracee.catalog.model import Argument, Captured, Elapsed, FileOf, ReturnValue, SocketOf, Walk
 from etracee.event import NEGATIVE, Slot
 from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
@@ -15,11 +15,10 @@ from etracee.operators.grams import WORDS
 from etracee.plan import EventPlan, Hook, Plan
 from etracee.plan.attach import CALLS, EDGES, RAW_CALLS, RAW_SLOTS, TRACEPOINT_SLOTS
 from etracee.plan.pushdown import KILLED
-from etracee.plan.tries import LONGEST_KEY
-from etracee.problems import Problem, ProblemsError
 from etracee.render.alike import ALIKE, Alike, find_alike, is_alike
-from etracee.render.counts import key_bytes, key_room, view_count
+from etracee.render.counts import key_bytes, view_count
 from etracee.render.filters import bytes_before, ones, view_filters, view_map, with_tests
+from etracee.render.scratch import count_bytes, scratch_bytes, scratch_words
 from etracee.render.views import (
     NOTHING,
     CallView,
@@ -30,13 +29,12 @@ from etracee.render.views import (
     StubView,
     view_slot,
 )
+from etracee.render.walk import Offset, Walker
+from etracee.types import Type
 from etracee.types.cgroup import CgroupPath
-from etracee.types.path import Path
+from etracee.types.descriptor import DescriptorPath
+from etracee.types.path import KernelPath, Path
 from etracee.types.texts import Texts
-
-Offset = Callable[[str], C]
-"""Names the offset of `struct.member…` in C, and notes that it is needed."""
-
 
 _TEMPLATES = {
     Flow.SYSCALL: "syscall.c.j2",
@@ -54,6 +52,8 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
     builder = _EventBuilder(plan, offset)
     alike = find_alike(plan.events, builder.event)
     events = tuple(map(builder.event, alike.distinct(plan.events)))
+    has_paths = any(isinstance(field.type, Path | KernelPath) for field in _captures(plan))
+    has_sockets = any(isinstance(field.origin, SocketOf) for field in _captures(plan))
     exec_names = {event.name for event in plan.events if event.type.flow is Flow.EXEC}
     return ProgramView(
         tree=plan.tree,
@@ -61,13 +61,14 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         tracepoint_slots=TRACEPOINT_SLOTS,
         raw_slots=RAW_SLOTS,
         counters=len(plan.events) + 1,
-        scratch_words=_scratch_words(plan),
+        scratch_words=scratch_words(plan),
         times=any(event.takes_time for event in plan.events),
         notes_entries=any(event.is_timed for event in plan.events),
         timed_threads=TIMED_THREADS,
-        paths=any(isinstance(field.type, Path) for field in _captures(plan)),
+        descriptors=has_paths or has_sockets,
+        paths=has_paths,
+        sockets=has_sockets,
         cgroups=any(isinstance(field.type, CgroupPath) for field in _captures(plan)),
-        path_limit=Path.most,
         path_depth=MOST_DEPTH,
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
         events=events,
@@ -104,11 +105,11 @@ class _EventBuilder:
             title=c("{name}: {doc}", name=name, doc=c_comment(event.type.doc)),
             index=C("index") if is_alike(event) else c_int(layout.index),
             size=layout.size,
-            size_mask=ones(layout.limit),
+            bytes=count_bytes(event),
             slots=tuple(slots[s.name] for s in sorted(layout.slots, key=lambda s: s.offset)),
             variable=tuple(slots[slot.name] for slot in _kept(event)),
             filters=filters,
-            count=view_count(event, _scratch_bytes(event), self.functions),
+            count=view_count(event, scratch_bytes(event), self.functions),
             ending="send.c.j2" if event.is_sent else "counted.c.j2",
             kills=c_int(event.kills),
             killed=c_int(1 << KILLED),
@@ -124,71 +125,70 @@ class _EventBuilder:
         )
 
     def step(self, event: EventPlan, field: Field) -> Step:
+        """Return the step that captures a field, by where the value comes from."""
+        builders: dict[type, Callable[..., Step]] = {
+            Argument: self.argument,
+            Captured: self.captured,
+            Elapsed: self.elapsed,
+            FileOf: self.path,
+            ReturnValue: self.result,
+            SocketOf: self.socket,
+            Walk: self.walk,
+        }
+        step = builders[type(field.origin)](event, field, field.origin)
         slot = event.layout.slot(field.name)
-        name, origin = c_ident(field.name), field.origin
-        template = f"capture/{field.type.capture}.c.j2"
-        if isinstance(origin, Walk):
-            return self.walk(template, name, slot, origin)
-        if isinstance(origin, ReturnValue):
-            return Step(template, name, value=C("ret"))
-        if isinstance(origin, Argument):
-            return self.argument(event, template, slot, origin)
-        if isinstance(origin, FileOf):
-            return self.path(event, slot, origin)
-        if isinstance(origin, Elapsed):
-            return Step(_DURATIONS[event.type.flow], name)
-        assert isinstance(origin, Captured), f"{field.name} has no place of its own"
-        return self.captured(event, slot, origin)
-
-    def walk(self, template: str, name: C, slot: Slot, origin: Walk) -> Step:
-        base = c_ident(origin.of)
-        pointer, load = _LOADS[origin.of]
-        for step in origin.steps[:-1]:
-            base = c(pointer, base=base, offset=self.offset(step))
-        last = self.offset(origin.steps[-1])
-        if slot.storage.array:
-            words = tuple(range(0, slot.size, 8))
-            return Step(template, name, base=base, offset=last, words=words)
-        kind = C(slot.storage.c_type)
-        value = c("{load}({t}, {b}, {o})", load=load, t=kind, b=base, o=last)
-        return Step(template, name, value=value)
-
-    def captured(self, event: EventPlan, slot: Slot, origin: Captured) -> Step:
-        template, name = f"capture/{origin.template}.c.j2", c_ident(slot.name)
         if not slot.storage.variable:
-            return Step(template, name)
+            return step
         mask, limit_mask = ones(bytes_before(event, slot)), ones(slot.limit)
-        return Step(template, name, mask=mask, limit=slot.limit, limit_mask=limit_mask)
+        return replace(step, mask=mask, limit=slot.limit, limit_mask=limit_mask)
 
-    def argument(self, event: EventPlan, template: str, slot: Slot, origin: Argument) -> Step:
-        value = self.register(origin.index)
+    def walk(self, event: EventPlan, field: Field, origin: Walk) -> Step:
+        walk = Walker(origin.of, self.offset)
+        for step in origin.steps[:-1]:
+            walk.follow(step)
+        slot = event.layout.slot(field.name)
+        last = walk.offset_of(origin.steps[-1], optional=origin.optional)
+        if slot.storage.variable or slot.storage.array:
+            words = tuple(range(0, slot.size, 8))
+            return replace(_plain(field), base=walk.base, offset=last, words=words)
+        value = walk.value(C(slot.storage.c_type), last)
+        if origin.optional:
+            none = c_int(field.type.missing or 0)
+            value = c("{o} < 0 ? {n} : {v}", o=last, n=none, v=value)
+        return replace(_plain(field), value=value)
+
+    def captured(self, _event: EventPlan, field: Field, origin: Captured) -> Step:
+        return Step(f"capture/{origin.template}.c.j2", c_ident(field.name))
+
+    def elapsed(self, event: EventPlan, field: Field, _origin: Elapsed) -> Step:
+        return Step(_DURATIONS[event.type.flow], c_ident(field.name))
+
+    def result(self, _event: EventPlan, field: Field, _origin: ReturnValue) -> Step:
+        return replace(_plain(field), value=C("ret"))
+
+    def socket(self, _event: EventPlan, field: Field, origin: SocketOf) -> Step:
+        value = C("ret") if origin.index is None else self.descriptor(origin.index)
+        return replace(_plain(field), value=value)
+
+    def argument(self, event: EventPlan, field: Field, origin: Argument) -> Step:
+        slot, value = event.layout.slot(field.name), self.register(origin.index)
         if not slot.storage.variable:
             kind = C(slot.storage.c_type)
-            return Step(template, c_ident(slot.name), value=c("({t}){v}", t=kind, v=value))
-        before = bytes_before(event, slot)
-        return Step(
-            template,
-            c_ident(slot.name),
-            value=value,
-            length=c("(s32){length}", length=self.register(origin.index + 1)),
-            mask=ones(before),
-            limit=slot.limit,
-            limit_mask=ones(slot.limit),
-        )
+            return replace(_plain(field), value=c("({t}){v}", t=kind, v=value))
+        length = c("(s32){length}", length=self.register(origin.index + 1))
+        return replace(_plain(field), value=value, length=length)
 
-    def path(self, event: EventPlan, slot: Slot, origin: FileOf) -> Step:
-        name, mask = c_ident(slot.name), ones(bytes_before(event, slot))
+    def path(self, _event: EventPlan, field: Field, origin: FileOf) -> Step:
         result = _RESULTS[origin.result]
         if origin.name is None:
             value = result if origin.fd is None else self.descriptor(origin.fd)
-            return Step("capture/path_of_descriptor.c.j2", name, value=value, mask=mask)
-        return Step(
-            "capture/path.c.j2",
-            name,
+            template = f"capture/{_OF_DESCRIPTOR[type(field.type)]}.c.j2"
+            return Step(template, c_ident(field.name), value=value)
+        return replace(
+            _plain(field),
             value=self.register(origin.name),
             length=C("AT_FDCWD_") if origin.at is None else self.descriptor(origin.at),
             base=result,
-            mask=mask,
         )
 
     def descriptor(self, index: int) -> C:
@@ -207,15 +207,18 @@ _DURATIONS = {
     Flow.EXEC: "capture/kept_duration.c.j2",
 }
 
-_LOADS = {
-    "task": ("POINTER({base}, {offset})", C("LOAD")),
-    "child": ("READ(u64, {base}, {offset})", C("READ")),
+_OF_DESCRIPTOR: dict[type[Type], str] = {
+    Path: "path_of_descriptor",
+    DescriptorPath: DescriptorPath.capture,
 }
-"""How pointers and values are read, by the variable that they are reached from: of the task alone
-the verifier knows the type."""
+"""What captures the file behind a descriptor."""
 
 _RESULTS = {None: C("-1"), "descriptor": C("ret"), "root": C("ret ? -1 : PROCESS_ROOT")}
 """The descriptor by which a file is found after the call, or -1, by what the call's result is."""
+
+
+def _plain(field: Field) -> Step:
+    return Step(f"capture/{field.type.capture}.c.j2", c_ident(field.name))
 
 
 def _kept_at_entry(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
@@ -233,9 +236,12 @@ def _durations(event: EventPlan, captures: list[Step], template: str) -> Iterato
 
 def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     """Read the strings of a new image: the name from the kernel, the vector from its stack."""
+    before = C("0")
     for captured, step in zip(event.captures, captures, strict=True):
         if isinstance(captured.origin, FileOf):
             yield Step("capture/unreadable.c.j2", step.name)
+        elif isinstance(captured.type, KernelPath):
+            yield Step("capture/kept.c.j2", step.name, value=before, mask=step.mask)
         elif isinstance(captured.origin, Captured) and captured.type.storage.variable:
             yield step
         elif captured.type.storage.variable:
@@ -244,13 +250,15 @@ def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
             yield Step(
                 template, step.name, mask=step.mask, limit=step.limit, limit_mask=step.limit_mask
             )
+        if captured.type.storage.variable:
+            before = c("{b} + BYTES(kept->{n})", b=before, n=step.name)
 
 
 def _replaced(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     """Find the path of a new image, which must be the last variable value of the record."""
     for captured, step in zip(event.captures, captures, strict=True):
         if isinstance(captured.origin, FileOf):
-            yield Step("capture/image_path.c.j2", step.name, mask=step.mask)
+            yield Step("capture/image_path.c.j2", step.name, mask=step.mask, limit=step.limit)
 
 
 def _kept(event: EventPlan) -> list[Slot]:
@@ -260,6 +268,7 @@ def _kept(event: EventPlan) -> list[Slot]:
 
 
 def _any_unreadable(event: EventPlan) -> C:
+    """Return whether an argument could not be read; what has no path has none later either."""
     arguments = {field.name for field in event.captures if isinstance(field.origin, Argument)}
     names = [c_ident(slot.name) for slot in _kept(event) if slot.name in arguments]
     tests = [c("r->{name} == UNREADABLE", name=name) for name in names]
@@ -268,45 +277,6 @@ def _any_unreadable(event: EventPlan) -> C:
 
 TIMED_THREADS = 65536
 """Threads of which the last entry is known, at once; the calls of others are counted."""
-LONGEST_PATH = 3 * 4096
-"""Bytes that a path may reach for, to the verifier: thrice PATH_ROOM of path.c.j2."""
-MOST_SCRATCH = 32 * 1024
-"""Bytes that a value of a per-CPU map may have: PCPU_MIN_UNIT_SIZE, include/linux/percpu.h."""
-
-
-def _scratch_words(plan: Plan) -> int:
-    sizes = {event.name: _scratch_bytes(event) + key_room(event) for event in plan.events}
-    problems = [
-        Problem(
-            None,
-            f"the texts of {name} need {size} bytes together, of {MOST_SCRATCH} that there are",
-            "lower options.max_string or options.max_argv, or capture fewer of its fields",
-        )
-        for name, size in sizes.items()
-        if size > MOST_SCRATCH
-    ]
-    if problems:
-        raise ProblemsError(problems)
-    return max(sizes.values()) // 8
-
-
-def _scratch_bytes(event: EventPlan) -> int:
-    """Return the bytes that a record may reach for while it is made and compared.
-
-    To the verifier, masks are the bounds: a string may begin as late as the mask of what is before
-    it allows. A vector's string is written at most two masks behind its begin, a path within
-    LONGEST_PATH, and an end of a text is compared, word by word, at most a mask and the text itself
-    behind it. The key of a trie lies where the text does.
-    """
-    reach = event.layout.size + ones(event.layout.limit) + 1
-    paths = {field.name for field in event.captures if isinstance(field.type, Path)}
-    for slot in event.layout.variable:
-        begin = event.layout.size + ones(bytes_before(event, slot))
-        span = LONGEST_PATH if slot.name in paths else max(2 * ones(slot.limit), LONGEST_KEY)
-        reach = max(reach, begin + span + 64)
-    return -(-reach // 8) * 8
-
-
 MOST_DEPTH = 128
 """Names and mounts of a path that are followed; trees on disk have about 60 at most."""
 

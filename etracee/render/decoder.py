@@ -185,8 +185,7 @@ def _shown_by_engine(plan: Plan, form: PythonForm) -> Iterator[Named]:
 
 
 def _may_miss(field: Field) -> bool:
-    is_part, is_sentinel = isinstance(field.origin, PartOf | LookUp), field.type.missing is not None
-    return field.type.storage.variable or is_part or is_sentinel or bool(field.when)
+    return field.type.may_miss or isinstance(field.origin, PartOf | LookUp) or bool(field.when)
 
 
 def _may_be_cut(field: Field) -> bool:

@@ -25,13 +25,18 @@ class Program:
     offsets: Mapping[str, str]
 
 
+def name_offset(path: str) -> C:
+    """Return the macro for the offset of `struct.member…`, or of alternatives (see Walk)."""
+    first = path.partition("|")[0]
+    return c_ident("OFFSET_" + first.replace(".", "_").replace("[", "_").replace("]", ""))
+
+
 def render_program(plan: Plan) -> Program:
     """Return the program of `plan`; its digest covers the C below the header comment."""
     offsets: dict[str, str] = {}
 
     def offset(path: str) -> C:
-        first = path.partition("|")[0]
-        name = c_ident("OFFSET_" + first.replace(".", "_").replace("[", "_").replace("]", ""))
+        name = name_offset(path)
         offsets[name] = path
         return name
 

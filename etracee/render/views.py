@@ -160,7 +160,7 @@ class EventView:
     title: C
     index: C
     size: int
-    size_mask: int
+    bytes: C
     slots: tuple[SlotView, ...]
     variable: tuple[SlotView, ...]
     filters: FiltersView
@@ -236,9 +236,10 @@ class ProgramView:
     times: bool
     notes_entries: bool
     timed_threads: int
+    descriptors: bool
     paths: bool
+    sockets: bool
     cgroups: bool
-    path_limit: int
     path_depth: int
     ring_pages: int
     events: tuple[EventView, ...]

@@ -135,7 +135,7 @@ def _check_namespace(order: Order) -> list[str]:
 
 def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     from etracee.kernel.btf import Btf
-    from etracee.kernel.offsets import render_offsets
+    from etracee.kernel.offsets import lacking_options, render_offsets
     from etracee.kernel.probe import Attachment, choose_attachment
     from etracee.plan import Request, attach_by, count_tracepoints, make_plan
     from etracee.render import render_program
@@ -156,6 +156,7 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     program = render_program(plan)
     with Btf() as btf:
         offsets = render_offsets(btf, program.offsets)
+        notes += lacking_options(btf, program.offsets)
     for name, text in ((PROGRAM, program.c), (OFFSETS, offsets), (_DECODER, program.python)):
         (directory / name).write_text(text)
     notes += (f"warning: {warning}" for warning in plan.warnings)

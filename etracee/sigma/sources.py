@@ -60,6 +60,8 @@ _CATEGORIES = {
             "CommandLine": "cmdline",
             "ProcessId": "pid",
             "ParentProcessId": "ppid",
+            "ParentImage": "parent.exe",
+            "CurrentDirectory": "cwd",
         },
         words=_USER,
     ),
@@ -68,7 +70,7 @@ _CATEGORIES = {
         events=("$open",),
         guard="mode exists and ret >= 0",  # a mode is there where the call may make the file
         did="made or opened {path}",
-        fields={"TargetFilename": "path", "ProcessId": "pid"},
+        fields={"TargetFilename": "path", "ProcessId": "pid", "Image": "exe"},
         words=_USER,
     ),
     "network_connection": LogSource(
@@ -76,7 +78,14 @@ _CATEGORIES = {
         events=("connect",),
         guard="family in (AF_INET, AF_INET6) and ret in (0, EINPROGRESS)",
         did="connected to {addr} port {port}",
-        fields={"DestinationIp": "addr", "DestinationPort": "port", "ProcessId": "pid"},
+        fields={
+            "DestinationIp": "addr",
+            "DestinationPort": "port",
+            "SourceIp": "local.addr",
+            "SourcePort": "local.port",
+            "ProcessId": "pid",
+            "Image": "exe",
+        },
         words=_USER,
         facts={"Initiated": frozenset({"true"})},
     ),
@@ -85,7 +94,8 @@ _CATEGORIES = {
 # The fields of audit records, as the kernel writes them (kernel/auditsc.c).
 _OF_EXECVE = {f"a{index}": f"arg{index}" for index in range(POSITIONS)}
 _OF_PATH = {"name": "filename"}
-_OF_SYSCALL = {name: name for name in ("comm", "pid", "ppid", "uid", "gid", "euid", "egid")}
+_SAME_NAME = ("comm", "exe", "pid", "ppid", "uid", "gid", "euid", "egid")
+_OF_SYSCALL = {name: name for name in _SAME_NAME}
 _ALL_OF_EXECVE = frozenset({*_OF_EXECVE, "argc"})
 _ALL_OF_PATH = frozenset(
     {"item", "name", "inode", "dev", "mode", "ouid", "ogid", "rdev", "nametype"}

@@ -52,6 +52,12 @@ def show(value: int) -> str:
     return str(ipaddress.IPv6Address(value))
 
 
+def show_with_port(value: int, port: int | None) -> str:
+    """Print an address and a port as in a URL."""
+    host = show(value)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def from_v4(raw: bytes) -> int:
     """Return the number of 4 bytes in network order."""
     return _MAPPED | int.from_bytes(raw, "big")

@@ -74,10 +74,15 @@ class Type:
     """Bytes of a variable value, where the profile's options do not say."""
     in_c: ClassVar[bool] = True
     """Whether the record holds the value as it is, so that the kernel can compare it."""
-    missing: ClassVar[int | None] = None
+    missing: int | None = None
     """The number that stands in a record for a value that is not there."""
     storage: Storage
     doc: str
+
+    @property
+    def may_miss(self) -> bool:
+        """Say whether a record may hold no value."""
+        return self.storage.variable or self.missing is not None
 
     @property
     def parts(self) -> Mapping[str, Part]:

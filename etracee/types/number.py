@@ -11,10 +11,13 @@ class Number(Type):
 
     kind = Kind.NUMBER
 
-    def __init__(self, c: str = "s64", base: int = 10) -> None:
-        """`c` is the width and sign that the kernel uses, such as u32."""
+    def __init__(self, c: str = "s64", base: int = 10, missing: int | None = None) -> None:
+        """`c` is the width and sign that the kernel uses, such as u32.
+
+        `missing` is the number that stands for none.
+        """
         self.storage = integer(c)
-        self.base = base
+        self.base, self.missing = base, missing
         self.doc = {10: "number", 16: "hexadecimal number"}[base]
 
     def shower(self) -> Py | None:
@@ -26,4 +29,12 @@ class Number(Type):
         return parse_integer(text)
 
 
-TYPES = {"number": Number}
+class Descriptor(Number):
+    """A file descriptor; the file behind it is a field of its own."""
+
+    def __init__(self, c: str = "s32") -> None:
+        super().__init__(c)
+        self.doc = "file descriptor"
+
+
+TYPES = {"number": Number, "descriptor": Descriptor}

@@ -56,6 +56,27 @@ class Path(Text):
         return py("path.resolve({raw})", raw=raw)
 
 
+class KernelPath(Text):
+    """The path of a file that the kernel holds, as Path has it where `path_source` is kernel.
+
+    Missing, and named in `truncated`, where it has more than 2047 bytes: several of them have to
+    fit into a record beside what the call names.
+
+    In a record: the path; or a NUL alone for what is longer or deeper than the program follows.
+    """
+
+    capture = "kernel_path"
+    most = 2047
+    in_c = False
+
+    def __init__(self, doc: str = "resolved path") -> None:
+        super().__init__(doc)
+
+    def decode(self, raw: Py) -> Py:
+        """Take what was not found whole for missing."""
+        return py("path.resolve({raw})", raw=raw)
+
+
 class Joined(bytes):
     """A path that was joined; the kernel's are plain bytes."""
 
@@ -92,4 +113,4 @@ def source(path: bytes) -> int:
     return SOURCES["joined" if isinstance(path, Joined) else "kernel"]
 
 
-TYPES = {"file_path": Path}
+TYPES = {"file_path": Path, "kernel_path": KernelPath}

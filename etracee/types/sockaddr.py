@@ -95,8 +95,7 @@ def show(raw: bytes) -> str:
     """Print the whole address."""
     number, name = addr(raw), sun_path(raw)
     if number is not None:
-        host = address.show(number)
-        return f"[{host}]:{port(raw)}" if ":" in host else f"{host}:{port(raw)}"
+        return address.show_with_port(number, port(raw))
     return name.decode("utf-8", "replace") if name is not None else raw.hex()
 
 

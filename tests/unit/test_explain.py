@@ -346,12 +346,12 @@ event connect: 56 bytes, at most 184
   filter: kernel in part, then userspace
     uid >= 1000: kernel
     sun_path startswith /run: userspace, because sun_path is taken out of address in Python
-  uid      4        number          from kernel memory             for filter
-  address  2 + 128  socket address  from user memory at exit       for filter as sun_path; r0 (condition as family)
-  pid      4        number          from kernel memory             for shown
-  tid      4        number          from kernel memory             for shown
-  ret      8        result          from registers saved at entry  for shown
-  fd       4        number          from registers saved at entry  for shown
+  uid      4        number           from kernel memory             for filter
+  address  2 + 128  socket address   from user memory at exit       for filter as sun_path; r0 (condition as family)
+  pid      4        number           from kernel memory             for shown
+  tid      4        number           from kernel memory             for shown
+  ret      8        result           from registers saved at entry  for shown
+  fd       4        file descriptor  from registers saved at entry  for shown
 
 rule r0 (medium): R
   connect: kernel, exactly

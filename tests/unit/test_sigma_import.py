@@ -186,10 +186,12 @@ correlation:
 
 
 def test_one_wrong_rule_of_a_file_leaves_the_others(tmp_path: Path) -> None:
-    other = SIMPLE.format(title="Other").replace("0001", "0003").replace("Image", "ParentImage")
+    other = (
+        SIMPLE.format(title="Other").replace("0001", "0003").replace("Image", "ParentCommandLine")
+    )
     result = imported(written(tmp_path, SIMPLE.format(title="One") + "---" + other))
     assert [rule["title"] for rule in result.rules] == ["One"]
-    assert reasons(result) == ["no counterpart of ParentImage"]
+    assert reasons(result) == ["no counterpart of ParentCommandLine"]
 
 
 @pytest.mark.parametrize("name", ["nowhere.yml", "x" * 5000])
@@ -207,14 +209,16 @@ def command(*arguments: object, without_pysigma: bool = False) -> subprocess.Com
 
 def test_command_writes_rules_and_tells_the_rest(tmp_path: Path) -> None:
     sigma = written(tmp_path, SIMPLE.format(title="Fine"), "a.yml")
-    written(tmp_path, SIMPLE.format(title="Bad\\e[2J").replace("Image", "ParentImage"), "b.yml")
+    written(
+        tmp_path, SIMPLE.format(title="Bad\\e[2J").replace("Image", "ParentCommandLine"), "b.yml"
+    )
     output = tmp_path / "rules.yaml"
     done = command(tmp_path, "-o", output)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines() == [
-        f"{tmp_path}/b.yml: Bad\\e[2J: not imported: no counterpart of ParentImage",
+        f"{tmp_path}/b.yml: Bad\\e[2J: not imported: no counterpart of ParentCommandLine",
         "2 files, 1 rules imported, 1 not",
-        "     1  no counterpart of ParentImage",
+        "     1  no counterpart of ParentCommandLine",
     ]
     assert yaml.safe_load(output.read_text())["rules"][0]["title"] == "Fine"
     assert command(sigma).stdout == output.read_text()
@@ -229,7 +233,7 @@ def test_command_tells_of_wrong_regular_expressions_itself() -> None:
 
 
 def test_command_fails_where_nothing_is_imported(tmp_path: Path) -> None:
-    sigma = written(tmp_path, SIMPLE.format(title="T").replace("Image", "ParentImage"))
+    sigma = written(tmp_path, SIMPLE.format(title="T").replace("Image", "ParentCommandLine"))
     output = tmp_path / "rules.yaml"
     output.write_text("as before")
     assert command(sigma, "-o", output).returncode == 2

@@ -29,6 +29,12 @@
         asm volatile("" : "+r"(bound_));        \
         bound_ & (mask);                        \
     })
+#define AT_MOST(value, limit)                   \
+    ({                                          \
+        u64 bound_ = (value);                   \
+        asm volatile("" : "+r"(bound_));        \
+        bound_ > (limit) ? (limit) : bound_;    \
+    })
 #define BOUNDED(text, offset, mask) ((text) + BOUND(offset, mask))
 
 /* Without a branch, which clang would make of `!value`, and of this too if it saw through it. */
@@ -182,6 +188,103 @@ static __always_inline u32 wait_core_dumped_exists(u32 status)
 static __always_inline u32 wait_core_dumped(u32 status)
 {
     return (status & 0x80) != 0;
+}
+
+/* What is known of a socket: etracee/types/endpoints.py. */
+struct endpoints {
+    u16 is_socket;
+    u16 family;
+    u16 type;
+    u16 protocol;
+    u16 local_port;
+    u16 remote_port;
+    u32 has_addresses;
+    char local[16];                     /* in network order, IPv4 as its IPv4-mapped IPv6 address */
+    char remote[16];
+};
+
+#define ENDPOINT(raw, member) (((const volatile struct endpoints *)(raw))->member)
+#define ENDPOINT_WORD(raw, member, word) __builtin_bswap64(((const volatile u64 *)ENDPOINT(raw, member))[word])
+
+static __always_inline u32 endpoints_socket_family_exists(const volatile char *raw)
+{
+    return ENDPOINT(raw, is_socket);
+}
+
+static __always_inline u32 endpoints_socket_family(const volatile char *raw)
+{
+    return ENDPOINT(raw, family);
+}
+
+static __always_inline u32 endpoints_socket_type_exists(const volatile char *raw)
+{
+    return ENDPOINT(raw, is_socket);
+}
+
+static __always_inline u32 endpoints_socket_type(const volatile char *raw)
+{
+    return ENDPOINT(raw, type);
+}
+
+static __always_inline u32 endpoints_socket_protocol_exists(const volatile char *raw)
+{
+    return ENDPOINT(raw, is_socket);
+}
+
+static __always_inline u32 endpoints_socket_protocol(const volatile char *raw)
+{
+    return ENDPOINT(raw, protocol);
+}
+
+static __always_inline u32 endpoints_local_port_exists(const volatile char *raw)
+{
+    return ENDPOINT(raw, has_addresses);
+}
+
+static __always_inline u32 endpoints_local_port(const volatile char *raw)
+{
+    return ENDPOINT(raw, local_port);
+}
+
+static __always_inline u32 endpoints_local_addr_exists(const volatile char *raw)
+{
+    return ENDPOINT(raw, has_addresses);
+}
+
+static __always_inline u64 endpoints_local_addr_high(const volatile char *raw)
+{
+    return ENDPOINT_WORD(raw, local, 0);
+}
+
+static __always_inline u64 endpoints_local_addr_low(const volatile char *raw)
+{
+    return ENDPOINT_WORD(raw, local, 1);
+}
+
+/* A socket that is not connected has no port there. */
+static __always_inline u32 endpoints_remote_port_exists(const volatile char *raw)
+{
+    return ENDPOINT(raw, has_addresses) && ENDPOINT(raw, remote_port);
+}
+
+static __always_inline u32 endpoints_remote_port(const volatile char *raw)
+{
+    return ENDPOINT(raw, remote_port);
+}
+
+static __always_inline u32 endpoints_remote_addr_exists(const volatile char *raw)
+{
+    return endpoints_remote_port_exists(raw);
+}
+
+static __always_inline u64 endpoints_remote_addr_high(const volatile char *raw)
+{
+    return ENDPOINT_WORD(raw, remote, 0);
+}
+
+static __always_inline u64 endpoints_remote_addr_low(const volatile char *raw)
+{
+    return ENDPOINT_WORD(raw, remote, 1);
 }
 
 #endif
