@@ -15,6 +15,11 @@ CUT = 0x8000
 """The bit of a variable slot's length that says the value was longer than its buffer."""
 
 
+ABI_NUMBER = "abi_number"
+"""The slot with the number of a 32-bit call, where such calls are decoded, and NATIVE of others."""
+NATIVE = 0xFFFF
+
+
 @dataclass(frozen=True)
 class Storage:
     """How a value lies in a record.

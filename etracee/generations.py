@@ -35,8 +35,8 @@ _GRACE = 1.0
 """Seconds within which what had begun to run in the kernel has ended."""
 _PATIENCE = 60.0
 """Seconds that an execve may take, from before a reload, and still be reported."""
-_EXEC = "sched_process_exec"
-"""The function that finishes calls which were begun under the program before."""
+_FINISHERS = {"sched_process_exec": "previous", "io_uring_completed": "previous_requests"}
+"""The functions that finish what was begun under the program before, and their maps of its own."""
 _TREE = "process tree"
 """What a descendant that could not be followed is counted as."""
 _FIRST = bytes(4)
@@ -52,7 +52,7 @@ class Generation:
         killer = Killer() if self.decoder.allows_actions else None
         self.engine = Engine(self.decoder.rules, self.decoder.shown, killer)
         self.maps = {name: fd for name, fd in loaded.maps.items() if name not in SHARED_MAPS}
-        self.on_exec = loaded.programs.get(_EXEC)
+        self.finishers = {f: fd for f, fd in loaded.programs.items() if f in _FINISHERS}
         self._counts = Map.of(self.maps["counts"], per_cpu=True)
         self._lost: dict[str, int] = {}
         self._tallies = Tallies(self.maps) if self.decoder.counted else None
@@ -135,14 +135,19 @@ class Generation:
         summary.open_answers.update({name: count for name, count in answers if count})
         summary.cut_and_filtered.update(self._read_by_event("left_open"))
         summary.unpaired.update(self._read_by_event("unpaired"))
+        summary.unfinished = self._count_requests()
+        summary.abi_programs = self._count_abi_programs()
         return summary
 
     @property
     def has_pending_calls(self) -> bool:
-        """Say whether an execve that began under this program may not have ended yet.
+        """Say whether an execve or a request that began under this program may not have ended.
 
-        One that failed under the next program is still there, mostly of a thread that has ended.
+        An execve that failed under the next program is still there, mostly of a thread that has
+        ended.
         """
+        if self._count_requests():
+            return True
         if "pending" not in self.maps:
             return False
         threads = (
@@ -150,23 +155,39 @@ class Generation:
         )
         return any(Path(f"/proc/{thread}").exists() for thread in threads)
 
+    def _count_requests(self) -> int:
+        """Return how many requests of io_uring have not ended yet."""
+        if "requests" not in self.maps:
+            return 0
+        requests = Map.of(self.maps["requests"])
+        kept = (requests.lookup(key) for key in list(requests.iterate_keys()))
+        return sum(raw is not None and not _is_told(raw) for raw in kept)
+
+    def _count_abi_programs(self) -> int:
+        """Return how many 32-bit programs were started, of whose calls nothing is told."""
+        if "abi_programs" not in self.maps:
+            return 0
+        raw = Map.of(self.maps["abi_programs"], per_cpu=True).lookup(_FIRST) or b""
+        return sum(count for (count,) in struct.iter_unpack("<Q", raw))
+
     def follow(self, old: Generation) -> None:
-        """Let this program ask `old` for calls that began before it was there."""
-        if self.on_exec is not None and old.on_exec is not None:
-            previous = Map.of(self.maps["previous"])
-            previous.update(_FIRST, struct.pack("<I", old.on_exec))
+        """Let this program ask `old` for what began before it was there."""
+        for function in self.finishers.keys() & old.finishers.keys():
+            previous = Map.of(self.maps[_FINISHERS[function]])
+            previous.update(_FIRST, struct.pack("<I", old.finishers[function]))
 
     def forget_previous(self) -> None:
         """Let go of the program before: what began under it counts as lost from now on."""
-        if "previous" in self.maps:
-            os.close(self.maps.pop("previous"))
+        for name in _FINISHERS.values():
+            if name in self.maps:
+                os.close(self.maps.pop(name))
 
     def close(self) -> None:
         """Let go of the program's maps."""
         for descriptor in self.maps.values():
             os.close(descriptor)
-        if self.on_exec is not None:
-            os.close(self.on_exec)
+        for descriptor in self.finishers.values():
+            os.close(descriptor)
 
     def _blind_rules(self, name: str) -> tuple[str, ...]:
         """Return the rules that did not see what was lost; a lost descendant is lost to all."""
@@ -290,7 +311,7 @@ class Generations:
         self.reader.add(generation.number, generation.decoder)
         self._engines[generation.number] = generation.engine
         for function, descriptor in loaded.programs.items():
-            if function != _EXEC:
+            if function not in _FINISHERS:
                 os.close(descriptor)
 
     def _hand_over(self) -> None:
@@ -309,6 +330,11 @@ class Generations:
         self.reader.remove(number)
         del self._engines[number]
         leaving.generation.close()
+
+
+def _is_told(request: bytes) -> bool:
+    """Say whether a request is kept only in case that it fails: templates/bpf/requests.c.j2."""
+    return any(request[:8])
 
 
 def _levels_of(engine: Engine) -> set[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from etracee.catalog import Catalog, load_catalog
+from etracee.catalog import Catalog, fit_catalog, load_catalog
+from etracee.catalog.fit import Kernel
 from etracee.profile import Profile, load_profile
 from etracee.profile.families import expand_families
 from etracee.profile.written import Located
@@ -20,9 +21,15 @@ class SourceSet:
     catalog: Catalog
 
 
-def load_source_set(profile: str, rules: tuple[str, ...], arch: str | None = None) -> SourceSet:
-    """Read the profile and all rules, its own and the named; ProblemsError if they are wrong."""
+def load_source_set(
+    profile: str, rules: tuple[str, ...], arch: str | None = None, kernel: Kernel | None = None
+) -> SourceSet:
+    """Read the profile and all rules, its own and the named; ProblemsError if they are wrong.
+
+    With a kernel, the catalog has only what that can show.
+    """
     loaded = load_profile(profile)
     named = (*loaded.rules, *(Located(name) for name in rules))
     catalog = load_catalog(arch) if arch else load_catalog()
-    return SourceSet(expand_families(loaded, catalog), load_rules(named), catalog)
+    fitting = fit_catalog(catalog, kernel) if kernel else catalog
+    return SourceSet(expand_families(loaded, fitting), load_rules(named), fitting)

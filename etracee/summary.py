@@ -52,6 +52,10 @@ class Summary:
     """Calls whose entry was not seen, so that it is not known how long they took."""
     levels: set[str] = field(default_factory=set)
     misses: int = 0
+    unfinished: int = 0
+    """Requests of io_uring that had not ended when etracee did."""
+    abi_programs: int = 0
+    """32-bit programs that were started, of whose calls nothing was told."""
     strays: int = 0
     """Events that came when the program they were of had long been replaced."""
     forgotten: int = 0
@@ -82,5 +86,7 @@ class Summary:
         self.unpaired.update(other.unpaired)
         self.levels |= other.levels
         self.misses += other.misses
+        self.unfinished += other.unfinished
+        self.abi_programs += other.abi_programs
         self.strays += other.strays
         self.left_over += other.left_over

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from etracee.catalog.compat import add_abi_calls
 from etracee.catalog.model import (
     Absent,
     Argument,
@@ -37,6 +38,7 @@ from etracee.catalog.model import (
     SyscallEntry,
     Walk,
 )
+from etracee.catalog.requests import read_requests
 from etracee.problems import host_lacks
 from etracee.types import Type, make_type
 from etracee.types.number import Descriptor
@@ -44,6 +46,7 @@ from etracee.types.number import Descriptor
 DATA = Path(__file__).parent / "data"
 DURATION = "duration_ns"
 """The field of every call that returns."""
+REQUESTS = DATA / "io_uring.yaml"
 
 
 @functools.cache
@@ -57,18 +60,29 @@ def load_catalog(arch: str = platform.machine()) -> Catalog:
         raise host_lacks(f"etracee does not know the architecture {arch}", f"it knows {known}")
     reader = _Reader(arch)
     events = {event.name: event for event in reader.events()}
+    requests = read_requests(read_data(REQUESTS), events, reader.named)
+    events |= {event.name: event for event in requests}
+    registers = Registers(**read_data(DATA / "arch.yaml")[arch])
+    entries, told = reader.entries(), read_data(DATA / "compat.yaml")
+    compat = add_abi_calls(events.values(), entries, registers.compat.abi, told)
+    events = {event.name: event for event in compat}
+    families = find_families(events.values())
+    elsewhere = frozenset(entries.keys() - events.keys())
+    return Catalog(arch, registers, events, reader.context, families, elsewhere, {})
+
+
+def find_families(events: Iterable[EventType]) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of the events of each family."""
     families: dict[str, tuple[str, ...]] = {}
-    for event in events.values():
+    for event in events:
         for family in event.families:
             families[family] = (*families.get(family, ()), event.name)
-    registers = Registers(**_read(DATA / "arch.yaml")[arch])
-    elsewhere = reader.calls() - events.keys()
-    return Catalog(arch, registers, events, reader.context, families, frozenset(elsewhere))
+    return families
 
 
 def architectures() -> list[str]:
     """Return the architectures of which the catalog knows calls and registers."""
-    return list(_read(DATA / "arch.yaml"))
+    return list(read_data(DATA / "arch.yaml"))
 
 
 class _Reader:
@@ -76,23 +90,26 @@ class _Reader:
 
     def __init__(self, arch: str) -> None:
         self.arch = arch
-        self.known = _read(DATA / "fields.yaml")
-        entries = _read(DATA / "context.yaml").items()
+        self.known = read_data(DATA / "fields.yaml")
+        entries = read_data(DATA / "context.yaml").items()
         self.context = {name: self._captured(name, FieldEntry(**entry)) for name, entry in entries}
-        for name, entry in _read(DATA / "enrich.yaml").items():
+        for name, entry in read_data(DATA / "enrich.yaml").items():
             self.context[name] = self._looked_up(name, FieldEntry(**entry))
 
-    def calls(self) -> set[str]:
-        """Return the names of the calls of all architectures."""
-        return {name for path in _call_files() for name in _read(path)}
+    def named(self, name: str) -> Field:
+        """Return the field of that name, as one of the kernel's."""
+        return self._captured(*self._field_entry({"name": name}))
+
+    def entries(self) -> Mapping[str, SyscallEntry]:
+        """Return the calls of all architectures."""
+        files = map(read_data, _call_files())
+        return {name: SyscallEntry(**data) for file in files for name, data in file.items()}
 
     def events(self) -> Iterator[EventType]:
-        for path in _call_files():
-            for name, data in _read(path).items():
-                entry = SyscallEntry(**data)
-                if self.arch in entry.number:
-                    yield self._syscall(name, entry)
-        for name, data in _read(DATA / "lifecycle.yaml").items():
+        for name, entry in self.entries().items():
+            if self.arch in entry.number:
+                yield self._syscall(name, entry)
+        for name, data in read_data(DATA / "lifecycle.yaml").items():
             yield self._lifecycle(name, LifecycleEntry(**data))
 
     def _syscall(self, name: str, entry: SyscallEntry) -> EventType:
@@ -204,11 +221,11 @@ class _Reader:
         if "set" in parameters:
             parameters |= self._flags(parameters.pop("set"))
         for key in _NAME_TABLES & parameters.keys():
-            parameters[key] = _read(DATA / "names" / f"{parameters[key]}.yaml")
+            parameters[key] = read_data(DATA / "names" / f"{parameters[key]}.yaml")
         return make_type(entry.type, parameters)
 
     def _flags(self, name: str) -> dict[str, object]:
-        entry = FlagsEntry(**_read(DATA / "flags" / f"{name}.yaml"))
+        entry = FlagsEntry(**read_data(DATA / "flags" / f"{name}.yaml"))
         bits = {flag: self._number(value) for flag, value in entry.bits.items()}
         return {"bits": bits, "groups": entry.groups, "doc": entry.doc}
 
@@ -240,7 +257,8 @@ def _call_files() -> list[Path]:
 
 
 @functools.cache
-def _read(path: Path) -> Any:
+def read_data(path: Path) -> Any:
+    """Return what a file of the catalog holds."""
     return yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader, extended
 
 

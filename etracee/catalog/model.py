@@ -33,6 +33,7 @@ class Flow(str, enum.Enum):
     FORK = "fork"  # sched_process_fork, where it is no thread
     IMAGE = "image"  # sched_process_exec
     EXIT = "exit"  # sched_process_exit, when the last thread ends
+    REQUEST = "request"  # of io_uring: kept when it is submitted, sent when it is complete
 
 
 class FieldEntry(BaseModel):
@@ -119,6 +120,82 @@ class LifecycleEntry(Entry):
     default: tuple[str, ...]
 
 
+class PlaceEntry(Entry):
+    """Where a value of an io_uring request lies: see data/io_uring.yaml."""
+
+    at: tuple[str, ...]
+    memory: Literal["kernel", "user"] = Key("kernel", alias="in")
+    inline: bool = False
+    or_alone: bool = False
+    c: str | None = None
+    mask: int | None = None
+    length: tuple[str, ...] | int | None = None
+    length_c: str = "s32"
+    entry: str
+    entry_c: str | None = None
+    entry_length: str | None = None
+    entry_length_c: str = "u32"
+    when: str | None = None
+
+
+class OperationEntry(Entry):
+    """What a request of io_uring can ask for; its fields are those of the call `like`."""
+
+    doc: str
+    like: str
+    opcodes: tuple[str, ...]
+    fields: Mapping[str, PlaceEntry | tuple[PlaceEntry, ...]]
+    slot: str | None = None
+    """Where a request says that its result is put into the ring's own table of files."""
+    default: tuple[str, ...] | None = None
+
+
+class TracepointEntry(Entry):
+    """A tracepoint of io_uring, if its probes take these structures; arguments by number."""
+
+    name: str
+    takes: tuple[str, ...]
+    request: int | None = None
+    entry: int | None = None
+    ring: int | None = None
+    user_data: int | None = None
+    result: int | None = None
+    completion: int | None = None
+
+
+class Pages(Entry):
+    """An argument that counts pages of 4096 bytes."""
+
+    pages: int
+
+
+class Id16(Entry):
+    """An argument that is a user's or group's id of 16 bits."""
+
+    id: int
+
+
+class Constant(Entry):
+    """A value that the 32-bit call implies."""
+
+    value: int
+
+
+AbiArgument = int | tuple[int, int] | Pages | Id16 | Constant | None
+"""Which 32-bit arguments make a 64-bit call's one: see data/compat.yaml."""
+
+
+class AbiCallEntry(Entry):
+    """A 32-bit call that stands for a 64-bit one."""
+
+    name: str
+    number: int
+    stands_for: str = Key(alias="as")
+    when: int | None = None
+    memory: int | None = None
+    arguments: tuple[AbiArgument, ...] | None = None
+
+
 class FlagsEntry(Entry):
     """A set of flag names; a value is a number, or one for each architecture."""
 
@@ -136,6 +213,8 @@ class Source(str, enum.Enum):
     USER_ENTRY = "user memory at entry"
     IMAGE = "memory of the new image, before it runs"
     CLOCK = "clock at entry and exit"
+    REQUEST = "kernel memory of the request, and its entry in the ring where it was refused"
+    REQUEST_OR_USER = "user memory when the request was submitted"
     KERNEL_OR_USER = "kernel memory, and user memory where joined"
     DERIVED = "derived from other fields"
     LOOKED_UP = "looked up by etracee"
@@ -165,16 +244,25 @@ class Walk:
 
 
 @dataclass(frozen=True)
+class InRequest:
+    """Origin: places in a request of io_uring, one of which each kernel has."""
+
+    places: tuple[PlaceEntry, ...]
+
+
+@dataclass(frozen=True)
 class FileOf:
     """Origin: a file that the call is on, told by arguments of these numbers, from 0.
+
+    A request of io_uring has places instead.
 
     `name` starts from the directory `at`, or from the working directory where that is None;
     without a name, `fd` is a descriptor of the file. `result` as in PathEntry.
     """
 
-    name: int | None
-    at: int | None
-    fd: int | None
+    name: int | InRequest | None
+    at: int | InRequest | None
+    fd: int | InRequest | None
     result: Literal["descriptor", "root"] | None
 
 
@@ -236,6 +324,7 @@ class LookUp:
 
 Origin = (
     Argument
+    | InRequest
     | FileOf
     | SocketOf
     | Walk
@@ -328,6 +417,31 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class AbiCall:
+    """A 32-bit call that does what an event's call does: see data/compat.yaml."""
+
+    name: str
+    number: int
+    when: int | None
+    memory: int | None
+    arguments: tuple[AbiArgument, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Which requests of io_uring an event is of, by their opcodes, and what tells of them.
+
+    `hooks` are tracepoints by the function that runs there: those of one kernel, which stand in
+    the order in which a program may take the place of another, see templates/bpf/exec.c.j2.
+    `slot` is where such a request says that its result is put into the ring's own table of files.
+    """
+
+    opcodes: tuple[int, ...]
+    slot: str | None
+    hooks: Mapping[str, TracepointEntry]
+
+
+@dataclass(frozen=True)
 class EventType:
     """An event that a profile may name. `number` is None for lifecycle events."""
 
@@ -342,13 +456,24 @@ class EventType:
     """Of a call, the name in its tracepoints sys_enter_… and sys_exit_…"""
     feeds: Feed | None = None
     """What it tells the table of processes, if there is one."""
+    operation: Operation | None = None
+    """Of a request of io_uring, what tells it."""
+    abi_calls: tuple[AbiCall, ...] = ()
+    """The 32-bit calls that do the same."""
 
 
 class Compat(Entry):
-    """Where a task says that it is within a 32-bit call."""
+    """Where a task says that it is within a 32-bit call, and what that looks like.
+
+    `machine` is what the files of such programs are for: e_machine of elf(5).
+    """
 
     member: str
     bits: int
+    abi: str
+    arguments: tuple[str, ...]
+    number: str
+    machine: int
 
 
 class Registers(Entry):
@@ -357,6 +482,14 @@ class Registers(Entry):
     arguments: tuple[str, ...]
     number: str
     compat: Compat
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Why a kernel cannot show an event, and the families that it would belong to."""
+
+    why: str
+    families: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -370,6 +503,18 @@ class Catalog:
     families: Mapping[str, tuple[str, ...]]
     elsewhere: frozenset[str]
     """Calls that only other architectures have."""
+    unseen: Mapping[str, Unseen]
+    """Events that the kernel cannot show."""
+
+    @property
+    def abi(self) -> str:
+        """Return the name of the 32-bit calls that kernels of the architecture take."""
+        return self.registers.compat.abi
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Return the events that are known, and cannot happen or be shown here."""
+        return self.elsewhere | self.unseen.keys()
 
     def call(self, name: str) -> EventType | None:
         """Return the event of a system call; `syscall.` tells its name from a lifecycle event's."""

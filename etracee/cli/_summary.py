@@ -36,6 +36,11 @@ def describe(summary: Summary, process: Command | None) -> str:
         lines.append(f"not delivered, since --count was reached: {summary.left_over}")
     if summary.forgotten:
         lines.append(f"ended processes forgotten early, since they were many: {summary.forgotten}")
+    if summary.unfinished:
+        lines.append(f"not told of, since it had not ended, io_uring: {summary.unfinished}")
+    if summary.abi_programs:
+        what = "32-bit programs started, whose calls are not decoded"
+        lines.append(f"{what}: {summary.abi_programs} (options.compat: decode would)")
     if summary.misses:
         lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
     if summary.strays:

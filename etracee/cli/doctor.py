@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import click
 
+from etracee.catalog import Flow, fit_catalog, load_catalog
+from etracee.kernel.btf import open_btf
 from etracee.kernel.host import Check, check_host
 from etracee.problems import ExitCode, ProblemsError, tell
 from etracee.runtime.load import import_bcc
@@ -14,7 +17,7 @@ from etracee.runtime.load import import_bcc
 @click.command()
 def command() -> None:
     """Check what `etracee run` needs. Exit code 3 when it would not work here."""
-    checks = [*check_host(), _bcc()]
+    checks = [*check_host(), *_requests(), _abi_calls(), _bcc()]
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(_line(check, width))
@@ -22,6 +25,28 @@ def command() -> None:
     if missing:
         tell(f"etracee run would not work here: {', '.join(missing)}")
         sys.exit(ExitCode.HOST)
+
+
+def _requests() -> Iterator[Check]:
+    """Say which requests of io_uring this kernel can show; nothing where it has no BTF at all."""
+    with open_btf() as kernel:
+        if kernel is None:
+            return
+        catalog = fit_catalog(load_catalog(), kernel)
+    shown = sum(event.flow is Flow.REQUEST for event in catalog.events.values())
+    reasons = "; ".join(dict.fromkeys(unseen.why for unseen in catalog.unseen.values()))
+    found = f"{shown} operations are seen"
+    if catalog.unseen:
+        found += f", not {', '.join(catalog.unseen)}: {reasons}"
+    advice = (
+        "what goes this way is not seen; sysctl kernel.io_uring_disabled=2 forbids it (Linux 6.6)"
+    )
+    yield Check("io_uring", not catalog.unseen, found, advice)
+
+
+def _abi_calls() -> Check:
+    found = "decoded where a profile has options.compat: decode; else their programs are counted"
+    return Check("32-bit calls", ok=True, found=found)
 
 
 def _bcc() -> Check:

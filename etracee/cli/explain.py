@@ -10,6 +10,7 @@ import msgspec
 from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.explain import Attachment, explain, render_text
 from etracee.kernel.bpf import possible_cpus
+from etracee.kernel.btf import open_btf
 from etracee.kernel.probe import choose_attachment
 from etracee.plan import Request, attach_by, count_tracepoints, make_plan
 from etracee.problems import ProblemsError
@@ -48,7 +49,8 @@ def command(
         selection.alerts_only,
         selection.allow_actions,
     )
-    source = load_source_set(profile, rules)
+    with open_btf() as kernel:
+        source = load_source_set(profile, rules, kernel=kernel)
     plan = make_plan(source.profile, source.rules, request, source.catalog)
     chosen = _attachment(attach or plan.options.attach, count_tracepoints(plan))
     plan = attach_by(plan, chosen.kind, typed_loads=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from etracee.cli._options import Selection, profile_option, selection_options
-from etracee.kernel.btf import VMLINUX, Btf
+from etracee.kernel.btf import VMLINUX, Btf, open_btf
 from etracee.kernel.offsets import architecture_of, render_offsets
 from etracee.plan import Plan, Request, attach_by, make_plan
 from etracee.problems import tell, wrong
@@ -54,7 +54,8 @@ def command(
     )
     path = Path(btf) if btf else VMLINUX
     arch = _architecture(path) if btf else None
-    source = load_source_set(profile, rules, arch)
+    with open_btf(path) as kernel:
+        source = load_source_set(profile, rules, arch, kernel)
     plan = make_plan(source.profile, source.rules, request, source.catalog)
     chosen = attach or plan.options.attach
     plan = attach_by(plan, "tracepoint" if chosen == "auto" else chosen, typed_loads=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from etracee.explain.blind import find_blind
 from etracee.explain.captures import captured
 from etracee.explain.decisions import Decider, text_of_tree
 from etracee.explain.maps import maps_of
@@ -24,11 +25,6 @@ from etracee.plan.model import WindowPlan
 from etracee.problems import Problem
 from etracee.source_set import SourceSet
 
-BLIND = (
-    "calls of 32-bit programs are not seen",
-    "what goes through io_uring is no call, and not seen",
-)
-
 
 def explain(source: SourceSet, plan: Plan, attach: Attachment, cpus: int) -> Explanation:
     """Return what is said of `plan`, which was made of `source`.
@@ -37,7 +33,6 @@ def explain(source: SourceSet, plan: Plan, attach: Attachment, cpus: int) -> Exp
     """
     decider = Decider(plan)
     maps, scratch = maps_of(plan, cpus)
-    is_call = any(event.type.number is not None for event in plan.events)
     doubts = dict.fromkeys((*plan.warnings, *find_doubts(source, plan)))
     return Explanation(
         profile=plan.profile,
@@ -51,7 +46,7 @@ def explain(source: SourceSet, plan: Plan, attach: Attachment, cpus: int) -> Exp
         scratch_bytes=scratch,
         map_memory=sum(m.memory for m in maps),
         warnings=tuple(_warnings(doubts)),
-        notes=BLIND if is_call else (),
+        notes=tuple(find_blind(plan)),
     )
 
 

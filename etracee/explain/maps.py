@@ -8,6 +8,7 @@ from etracee.explain.model import Map
 from etracee.fragments import C
 from etracee.operators.grams import WORDS
 from etracee.plan import Plan
+from etracee.plan.attach import ABI_PROGRAMS
 from etracee.render.cview import view_program
 from etracee.render.views import ProgramView
 
@@ -64,6 +65,16 @@ def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
     if view.exec_events:
         yield _hash("pending", "LRU hash", view.scratch_words * 8, 512)
         yield _array("previous", "program array", 4, 1, 1)
+    if view.request_events:
+        size = 8 * (view.request_words + (5 if view.opens else 4))
+        yield _hash("requests", "LRU hash", size, view.request_entries, key=8)
+        yield _hash("named_requests", "LRU hash", 8, view.request_entries, key=16)
+        yield _array("previous_requests", "program array", 4, 1, 1)
+        yield _array("ending", "per-CPU array", 16, 1, cpus)
+    if any(hook.function == ABI_PROGRAMS for hook in view.hooks):
+        yield _array("abi_programs", "per-CPU array", 8, 1, cpus)
+    if view.opens:
+        yield _hash("closings", "LRU hash", 8, 1024)
     if view.times:
         yield _array("unpaired", "per-CPU array", 8, view.counters, cpus)
     if view.notes_entries:

@@ -164,8 +164,8 @@ class Warning:
 class Explanation:
     """All that is said of a profile and its rules. Sizes are in bytes.
 
-    `scratch_bytes` is where a record is put together, once for each CPU. `notes` hold for every
-    profile of this kind.
+    `scratch_bytes` is where a record is put together, once for each CPU. `notes` say what
+    happens unseen.
     """
 
     profile: str

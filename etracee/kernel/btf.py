@@ -6,8 +6,10 @@ kernel's Documentation/bpf/btf.rst.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +19,7 @@ from etracee.problems import host_lacks, wrong
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
 _KIND_PTR, _KIND_ARRAY, _KIND_STRUCT, _KIND_UNION = 2, 3, 4, 5
-_KIND_ENUM, _KIND_FUNC = 6, 12
+_KIND_ENUM, _KIND_FUNC, _KIND_FUNC_PROTO = 6, 12, 13
 _KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT = 8, 9, 10, 11
 _TRANSPARENT = {_KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT}
 
@@ -54,6 +56,12 @@ class _Constant(ctypes.Structure):
     """`struct btf_enum`."""
 
     _fields_ = (("name_off", ctypes.c_uint32), ("value", ctypes.c_int32))
+
+
+class _Parameter(ctypes.Structure):
+    """`struct btf_param`."""
+
+    _fields_ = (("name_off", ctypes.c_uint32), ("type", ctypes.c_uint32))
 
 
 @dataclass(frozen=True)
@@ -141,6 +149,29 @@ class Btf:
         found = int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), _KIND_FUNC))
         return found if found >= 0 else None
 
+    def parameters_of(self, typedef: str) -> list[str] | None:
+        """Return what the parameters of a function's pointer type point to, or None if unknown.
+
+        For each the name of a structure, or "" where it points to none.
+        """
+        found = self._lib.btf__find_by_name_kind(self._handle, typedef.encode(), _KIND_TYPEDEF)
+        if found < 0:
+            return None
+        pointer, _ = self._type(self._resolve(found))
+        holder, data = self._type(pointer.size_or_type)
+        if pointer.kind != _KIND_PTR or holder.kind != _KIND_FUNC_PROTO:
+            return None
+        parameters = (_Parameter * holder.vlen).from_address(data)
+        return [self._target(parameter.type) for parameter in parameters]
+
+    def _target(self, type_id: int) -> str:
+        """Return the name of the structure that a pointer type points to, or ""."""
+        pointer, _ = self._type(self._resolve(type_id))
+        if pointer.kind != _KIND_PTR or not pointer.size_or_type:
+            return ""
+        target, _ = self._type(self._resolve(pointer.size_or_type))
+        return self._name(target.name_off) if target.kind == _KIND_STRUCT else ""
+
     def _step(self, type_id: int, name: str) -> MemberAt | None:
         name, _, index = name.rstrip("]").partition("[")
         found = self._member(self._resolve(type_id), name)
@@ -196,6 +227,16 @@ class Btf:
         element = ctypes.c_uint32.from_address(data).value
         kind, _ = self._type(self._resolve(element))
         return element, 8 if kind.kind == _KIND_PTR else kind.size_or_type
+
+
+@contextlib.contextmanager
+def open_btf(path: Path = VMLINUX) -> Iterator[Btf | None]:
+    """Yield the types of a kernel, or None where the running one offers none."""
+    if path == VMLINUX and not path.is_file():
+        yield None
+        return
+    with Btf(path) as btf:
+        yield btf
 
 
 def _missing(path: Path) -> Exception:

@@ -9,16 +9,24 @@ from etracee.catalog import Flow
 from etracee.plan.model import EventPlan, Hook, Plan
 
 
-def choose_hooks(events: tuple[EventPlan, ...], attach: str, *, tree: bool) -> tuple[Hook, ...]:
+def choose_hooks(
+    events: tuple[EventPlan, ...], attach: str, abi: str, *, tree: bool
+) -> tuple[Hook, ...]:
     """Return the hooks, each once, in the order in which a program may take the place of another.
 
     What ends a call that was begun stands before what begins it: see templates/bpf/exec.c.j2.
 
     `attach` is how calls are met: `tracepoint` for the tracepoints of each call, `raw_tracepoint`
     for the two that all calls pass, from where each goes on to a program of its own. The
-    scheduler's are raw tracepoints in both cases.
+    scheduler's are raw tracepoints in both cases, and so are those of 32-bit calls, which are of
+    the kind `abi`.
     """
     hooks = _hooks(events, attach)
+    hooks += (hook for edge in ("exit", "enter") for hook in _abi_calls(events, abi, edge))
+    is_silent = any(event.type.abi_calls and not event.is_abi_told for event in events)
+    if is_silent and any(hook.name == "sched_process_exec" for hook in hooks):
+        place = _scheduler("sched_process_exec")
+        hooks.append(replace(place, function=ABI_PROGRAMS, slot=_RAW_SLOTS[ABI_PROGRAMS], abi=abi))
     if tree:
         hooks += (_scheduler("sched_process_fork"), _scheduler("sched_process_exit"))
     return tuple(dict.fromkeys(hooks))
@@ -26,7 +34,7 @@ def choose_hooks(events: tuple[EventPlan, ...], attach: str, *, tree: bool) -> t
 
 def attach_by(plan: Plan, attach: str, *, typed_loads: bool) -> Plan:
     """Return `plan` for another way of attaching, or of reading kernel structures."""
-    hooks = choose_hooks(plan.events, attach, tree=plan.tree)
+    hooks = choose_hooks(plan.events, attach, plan.catalog.abi, tree=plan.tree)
     return replace(plan, hooks=hooks, attach=attach, typed_loads=typed_loads)
 
 
@@ -55,23 +63,48 @@ def _call(event: EventPlan, attach: str, edge: str) -> Hook:
     return Hook(attach, f"syscalls:{name}", name, slot, edge, event.name)
 
 
+def _abi_calls(events: tuple[EventPlan, ...], abi: str, edge: str) -> Iterator[Hook]:
+    """Yield the hooks of 32-bit calls: one for each number, which may stand for several events."""
+    for event in events:
+        has_edge = edge == "exit" or event.type.flow is Flow.EXEC
+        for call in event.type.abi_calls if event.is_abi_told and has_edge else ():
+            slot = ABI_CALLS + 2 * call.number + EDGES[edge]
+            function = f"{abi}_{edge}_{call.name}"
+            yield Hook("raw_tracepoint", f"sys_{edge}", function, slot, edge, abi=abi)
+
+
 def _scheduler(name: str, function: str | None = None) -> Hook:
     function = function or name
     return Hook("raw_tracepoint", name, function, _RAW_SLOTS[function])
 
 
+def _request(event: EventPlan, _attach: str) -> Iterator[Hook]:
+    assert event.type.operation is not None
+    for function, tracepoint in event.type.operation.hooks.items():
+        yield Hook("raw_tracepoint", tracepoint.name, function, _RAW_SLOTS[function])
+
+
+ABI_PROGRAMS = "abi_program_started"
+"""The function that counts the 32-bit programs of whose calls nothing is told."""
 EDGES = {"enter": 0, "exit": 1}
 _RAW_SLOTS = {
     "sched_process_exec": 0,
     "sched_process_exit": 1,
     "sched_process_fork": 2,
     "new_image": 3,
+    ABI_PROGRAMS: 9,
+    "io_uring_submitted": 5,
+    "io_uring_refused": 6,
+    "io_uring_completed": 7,
+    "io_uring_overflowed": 8,
 }
 CALLS = 512
 """Calls that have slots: those whose number is below this."""
 RAW_CALLS = 16
 """The slot of call 0 among raw tracepoints; the others' come before."""
-RAW_SLOTS, TRACEPOINT_SLOTS = RAW_CALLS + 2 * CALLS, 2 * CALLS
+ABI_CALLS = RAW_CALLS + 2 * CALLS
+"""The slot of the 32-bit call 0 there."""
+RAW_SLOTS, TRACEPOINT_SLOTS = ABI_CALLS + 2 * CALLS, 2 * CALLS
 """Slots, by function or by number of the call. A monitor that runs relies on them: numbers stay."""
 
 
@@ -110,4 +143,5 @@ _HOOKS = {
     Flow.FORK: _fork,
     Flow.IMAGE: _image,
     Flow.EXIT: _exit,
+    Flow.REQUEST: _request,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from etracee.event import EventLayout, Slot, Storage
+from etracee.event import ABI_NUMBER, EventLayout, Slot, Storage
 from etracee.plan.demand import Demand
 from etracee.types.base import integer
 
@@ -14,17 +14,20 @@ RULES = ("rules", integer("u64"))
 """The bits of the rules that may match, where there are any."""
 
 
-def lay_out(demand: Demand, index: int) -> EventLayout:
+def lay_out(demand: Demand, index: int, *, compat: bool = False) -> EventLayout:
     """Return the layout: the header, then slots from the widest alignment to the narrowest.
 
-    Variable slots keep the order in which they are captured.
+    Variable slots keep the order in which they are captured. With `compat`, 32-bit calls are told
+    from others.
     """
     values = [
         (field.name, field.type.storage, demand.limits.get(field.name, 0))
         for field in demand.captures
     ]
     values.sort(key=lambda value: -alignment(value[1]))
-    head = (*HEADER, RULES) if demand.event.matches else HEADER
+    head = [*HEADER]
+    head += [(ABI_NUMBER, integer("u16"))] if compat and demand.event.type.abi_calls else []
+    head += [RULES] if demand.event.matches else []
     slots, size = place((*((name, storage, 0) for name, storage in head), *values))
     return EventLayout(demand.event.type.name, index, slots, round_up(size, 8))
 

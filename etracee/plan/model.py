@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from etracee.catalog import Catalog, EventType, Field, Flow
 from etracee.catalog.model import Elapsed, Feed
-from etracee.event import EventLayout
+from etracee.event import ABI_NUMBER, EventLayout
 from etracee.expr.tree import Reference, Test, Tree
 from etracee.fragments import C, c_comment
 from etracee.plan.grams import Grams
@@ -49,12 +49,14 @@ class Hook:
     slot: int
     edge: str | None = None
     event: str | None = None
+    abi: str | None = None
+    """Of a 32-bit call, whose calls it is one of."""
 
     @property
     def stub(self) -> str:
         """Return the name of the function that is attached, and calls the one in the slot."""
         place = self.name.rpartition(":")[2] if self.edge else self.function
-        return f"attached_{place}"
+        return f"attached_{self.abi}_{place}" if self.abi else f"attached_{place}"
 
     @property
     def slots(self) -> str:
@@ -209,6 +211,11 @@ class EventPlan:
     def name(self) -> str:
         """Return the event's name."""
         return self.type.name
+
+    @property
+    def is_abi_told(self) -> bool:
+        """Say whether 32-bit calls are decoded too, and told from others."""
+        return any(slot.name == ABI_NUMBER for slot in self.layout.slots)
 
     @property
     def is_sent(self) -> bool:

@@ -33,7 +33,8 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
     resolved = resolve(profile, rules, request, catalog)
     resolved = replace(resolved, events=add_feeding(resolved.events, catalog))
     demands = [find_demand(event, profile.options) for event in resolved.events]
-    layouts = [lay_out(demand, index) for index, demand in enumerate(demands)]
+    compat = profile.options.decodes_compat
+    layouts = [lay_out(demand, i, compat=compat) for i, demand in enumerate(demands)]
     counts = lay_out_keys(profile, demands, layouts)
     tests = list(kernel_tests(demands))
     tries, grams = build_tries(tests), build_grams(tests)
@@ -55,7 +56,7 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
         rules=resolved.rules,
         tries=tuple(tries.values()),
         grams=tuple(grams.values()),
-        hooks=choose_hooks(events, "tracepoint", tree=request.tree),
+        hooks=choose_hooks(events, "tracepoint", catalog.abi, tree=request.tree),
         attach="tracepoint",
         allow_actions=request.allow_actions,
         count_every=profile.every,

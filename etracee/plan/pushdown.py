@@ -33,6 +33,9 @@ MOST_WORDS = 1500
 A program cannot jump over more than 32,767 instructions, and clang takes its time for each.
 """
 
+_ENDED_ELSEWHERE = (Flow.EXIT, Flow.REQUEST)
+"""Where the kernel would end no process any more, or maybe another: that which runs."""
+
 WhyNot = Callable[[Test], str | None]
 """Says why the kernel is not asked to make a comparison, None where it is."""
 
@@ -73,7 +76,7 @@ def push_down(
     matches, bits = _give_bits(event.matches, wanted)
     tests = [tree for _, tree in bits]
     # A filter that Python has to finish might still spare the process.
-    may_kill = keep == event.keep and event.type.flow is not Flow.EXIT
+    may_kill = keep == event.keep and event.type.flow not in _ENDED_ELSEWHERE
     keyed = _needed_for_key(demand, counting) if counting else []
     groups = (_needed(demand, trees) for trees in ([early_test], [late_test], tests))
     ordered, ends = _in_order_of(demand, (*groups, keyed))

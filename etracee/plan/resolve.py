@@ -122,6 +122,9 @@ class _Resolver:
                 names.append(name)
             elif name in self.catalog.elsewhere:
                 self.findings.warning(event.name, f"{self.catalog.arch} has no call {name}")
+            elif name in self.catalog.unseen:
+                why = self.catalog.unseen[name].why
+                self.findings.warning(event.name, f"this kernel cannot show {name}: {why}")
             else:
                 hint = did_you_mean(name, self.catalog.events) or "see `etracee list events`"
                 place = event.name.key_place()

@@ -50,7 +50,7 @@ class RuleResolver:
     def scope(self, step: Step, before: Iterable[tuple[Step, Scope]]) -> Scope:
         plain = self.names.scope(self.events(step.events))
         if not plain.events and not self.findings.problems:
-            self.findings.warning(step.events[0], f"{self.catalog.arch} has none of these calls")
+            self.findings.warning(step.events[0], "this host has none of these events")
         earlier = {s.name.text: scope for s, scope in before if s.name}
         if step.name:
             self.check_name(step.name)
@@ -79,7 +79,7 @@ class RuleResolver:
             is_family = event.text.startswith("$")
             family = self.names.lists.get(event.text[1:]) if is_family else None
             members = [event.text] if family is None else family
-            here = [name for name in members if name not in self.catalog.elsewhere]
+            here = [name for name in members if name not in self.catalog.absent]
             unknown = [name for name in here if name not in self.catalog.events]
             if unknown:
                 self.report_unknown_event(event, unknown[0])

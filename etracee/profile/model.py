@@ -47,6 +47,11 @@ class WrittenOptions(Written):
     attach: Literal["auto", "tracepoint", "raw_tracepoint"] | None = Field(
         None, description="How programs are attached; auto takes the cheapest that loads."
     )
+    compat: Literal["report", "decode"] | None = Field(
+        None,
+        description="Calls of 32-bit programs: decode them, which costs every call something, or "
+        "report how many such programs were started, where starts are watched; report unless told.",
+    )
     count_keys: Annotated[int, Field(ge=16, le=1 << 20)] | None = Field(
         None,
         description="Combinations of values that `mode: count` keeps apart within one interval, "
@@ -150,6 +155,12 @@ class Options:
     ring_buffer: int = 8 << 20
     attach: str = "auto"
     count_keys: int = 10_240
+    compat: str = "report"
+
+    @property
+    def decodes_compat(self) -> bool:
+        """Say whether calls of 32-bit programs are decoded."""
+        return self.compat == "decode"
 
 
 @dataclass(frozen=True)

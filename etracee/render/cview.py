@@ -6,18 +6,46 @@ import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from etracee.catalog import Field, Flow
-from etracee.catalog.model import Argument, Captured, Elapsed, FileOf, ReturnValue, SocketOf, Walk
+from etracee.catalog import EventType, Field, Flow
+from etracee.catalog.model import (
+    Argument,
+    Captured,
+    Elapsed,
+    FileOf,
+    InRequest,
+    ReturnValue,
+    SocketOf,
+    Walk,
+)
 from etracee.event import NEGATIVE, Slot
 from etracee.fragments import C, c, c_comment, c_ident, c_int
 from etracee.operators.base import CFunction
 from etracee.operators.grams import WORDS
 from etracee.plan import EventPlan, Hook, Plan
-from etracee.plan.attach import CALLS, EDGES, RAW_CALLS, RAW_SLOTS, TRACEPOINT_SLOTS
+from etracee.plan.attach import ABI_CALLS, CALLS, EDGES, RAW_CALLS, RAW_SLOTS, TRACEPOINT_SLOTS
 from etracee.plan.pushdown import KILLED
+from etracee.render.abi import (
+    ABI_ARGUMENTS,
+    ABI_TEMPLATES,
+    NUMBER_STEP,
+    abi_step,
+    native_steps,
+    view_abi_hook,
+)
 from etracee.render.alike import ALIKE, Alike, find_alike, is_alike
 from etracee.render.counts import key_bytes, view_count
 from etracee.render.filters import bytes_before, ones, view_filters, view_map, with_tests
+from etracee.render.requests import (
+    RequestSteps,
+    answered_steps,
+    leader_steps,
+    opened_steps,
+    opens,
+    replaced_slots,
+    request_entries,
+    request_words,
+    view_request_hook,
+)
 from etracee.render.scratch import count_bytes, scratch_bytes, scratch_words
 from etracee.render.views import (
     NOTHING,
@@ -44,6 +72,7 @@ _TEMPLATES = {
     Flow.FORK: "fork.c.j2",
     Flow.IMAGE: "image.c.j2",
     Flow.EXIT: "exit.c.j2",
+    Flow.REQUEST: "request.c.j2",
 }
 
 
@@ -54,7 +83,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
     events = tuple(map(builder.event, alike.distinct(plan.events)))
     has_paths = any(isinstance(field.type, Path | KernelPath) for field in _captures(plan))
     has_sockets = any(isinstance(field.origin, SocketOf) for field in _captures(plan))
-    exec_names = {event.name for event in plan.events if event.type.flow is Flow.EXEC}
+    flows = {event.name: event.type.flow for event in plan.events}
     return ProgramView(
         tree=plan.tree,
         loads=C("typed" if plan.typed_loads else "helper"),
@@ -72,8 +101,12 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         path_depth=MOST_DEPTH,
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
         events=events,
-        exec_events=tuple(event for event in events if event.name in exec_names),
-        hooks=tuple(_hook(hook, plan, alike) for hook in plan.hooks),
+        exec_events=tuple(event for event in events if flows.get(event.name) is Flow.EXEC),
+        request_events=tuple(event for event in events if flows.get(event.name) is Flow.REQUEST),
+        request_words=request_words(plan),
+        request_entries=request_entries(plan),
+        opens=opens(plan),
+        hooks=tuple(_hook(hook, plan, alike, offset) for hook in plan.hooks),
         stubs=tuple(_stub(h, plan) for h in {hook.stub: hook for hook in plan.hooks}.values()),
         kills=any(event.kills for event in plan.events),
         functions=tuple(function.body for function in builder.functions.values()),
@@ -91,6 +124,8 @@ class _EventBuilder:
     plan: Plan
     offset: Offset
     functions: dict[C, CFunction] = field(default_factory=dict)
+    is_abi: bool = False
+    """Whether the arguments are those of a 32-bit call, which have been gathered."""
 
     def event(self, event: EventPlan) -> EventView:
         layout = event.layout
@@ -99,7 +134,7 @@ class _EventBuilder:
         unfiltered = [self.step(event, field) for field in event.captures]
         steps = tuple(with_tests(unfiltered, event, filters))
         name = c_ident(event.name)
-        return EventView(
+        view = EventView(
             template=ALIKE if is_alike(event) else _TEMPLATES[event.type.flow],
             name=name,
             title=c("{name}: {doc}", name=name, doc=c_comment(event.type.doc)),
@@ -114,8 +149,8 @@ class _EventBuilder:
             kills=c_int(event.kills),
             killed=c_int(1 << KILLED),
             sent=(Step("kill.c.j2"),) if event.kills else (),
-            steps=steps,
-            unfiltered=tuple(_kept_at_entry(event, unfiltered)),
+            steps=(*native_steps(event), *steps),
+            unfiltered=(*native_steps(event), *_kept_at_entry(event, unfiltered)),
             image=tuple(_image_steps(event, unfiltered)),
             replaced=tuple(_replaced(event, unfiltered)),
             rejections=tuple(step for step in steps if step.test),
@@ -123,8 +158,39 @@ class _EventBuilder:
             is_timed=event.is_timed,
             unreadable=_any_unreadable(event),
         )
+        if event.is_abi_told:
+            return self.abi(event, view)
+        return self.request(event, view) if event.type.flow is Flow.REQUEST else view
 
-    def step(self, event: EventPlan, field: Field) -> Step:
+    def abi(self, event: EventPlan, view: EventView) -> EventView:
+        """Return the view with the steps of 32-bit calls."""
+        builder = replace(self, is_abi=True)
+        captures = [abi_step(field, builder.step(event, field)) for field in event.captures]
+        steps = with_tests(captures, event, view.filters)
+        return replace(
+            view,
+            abi_template=ABI_TEMPLATES[event.type.flow],
+            abi_steps=(NUMBER_STEP, *steps),
+            abi_unfiltered=(NUMBER_STEP, *captures),
+        )
+
+    def request(self, event: EventPlan, view: EventView) -> EventView:
+        """Return the view with the steps that only a request of io_uring has."""
+        steps = list(view.unfiltered)
+        return replace(
+            view,
+            refused=tuple(self.step(event, field, refused=True) for field in event.captures),
+            of_leader=tuple(leader_steps(event, steps)),
+            answered=tuple(answered_steps(event, steps)),
+            replaced=tuple(opened_steps(event, steps, self.offset)),
+        )
+
+    def step(self, event: EventPlan, field: Field, *, refused: bool = False) -> Step:
+        if event.type.flow is Flow.REQUEST and isinstance(field.origin, InRequest | FileOf):
+            return RequestSteps(event, self.offset, refused).step(field, field.origin)
+        return self.step_of_call(event, field)
+
+    def step_of_call(self, event: EventPlan, field: Field) -> Step:
         """Return the step that captures a field, by where the value comes from."""
         builders: dict[type, Callable[..., Step]] = {
             Argument: self.argument,
@@ -191,10 +257,13 @@ class _EventBuilder:
             base=result,
         )
 
-    def descriptor(self, index: int) -> C:
+    def descriptor(self, index: int | InRequest) -> C:
         return c("(s32){register}", register=self.register(index))
 
-    def register(self, index: int) -> C:
+    def register(self, index: int | InRequest) -> C:
+        assert isinstance(index, int), "only requests of io_uring have places"
+        if self.is_abi:
+            return c("arguments[{i}]", i=index) if index < ABI_ARGUMENTS else C("0")
         registers = self.plan.catalog.registers.arguments
         if index >= len(registers):
             return C("0")
@@ -262,9 +331,10 @@ def _replaced(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
 
 
 def _kept(event: EventPlan) -> list[Slot]:
-    """Return the variable slots that a new image leaves as they are."""
+    """Return the variable slots that a new image, or a request's end, leaves as they are."""
     files = {field.name for field in event.captures if isinstance(field.origin, FileOf)}
-    return [slot for slot in event.layout.variable if slot.name not in files]
+    replaced = replaced_slots(event) if event.type.flow is Flow.REQUEST else files
+    return [slot for slot in event.layout.variable if slot.name not in replaced]
 
 
 def _any_unreadable(event: EventPlan) -> C:
@@ -285,7 +355,7 @@ def _captures(plan: Plan) -> Iterator[Field]:
     return (field for event in plan.events for field in event.captures)
 
 
-def _hook(hook: Hook, plan: Plan, alike: Alike) -> HookView:
+def _hook(hook: Hook, plan: Plan, alike: Alike, offset: Offset) -> HookView:
     events = tuple(event for event in plan.events if _is_for(hook, event))
     return HookView(
         template=_hook_template(hook),
@@ -297,18 +367,23 @@ def _hook(hook: Hook, plan: Plan, alike: Alike) -> HookView:
         more=alike.argument_of(hook.event),
         events=tuple(c_ident(event.name) for event in events),
         calls=tuple(
-            CallView(event.type.number, c_ident(event.name), event.layout.index)
+            CallView(number, c_ident(event.name), event.layout.index)
             for event in events
-            if event.type.number is not None
+            for number in _numbers(event.type)
         ),
         number=plan.catalog.registers.number,
         counter=len(plan.events),
+        request=view_request_hook(hook, plan, offset),
+        abi=view_abi_hook(hook, plan) if hook.abi and hook.edge else None,
+        machine=plan.catalog.registers.compat.machine,
     )
 
 
 def _stub(hook: Hook, plan: Plan) -> StubView:
     registers = plan.catalog.registers
     serves_all = hook.kind == "raw_tracepoint" and hook.edge is not None
+    if hook.abi and hook.edge:
+        return _abi_stub(hook, hook.edge, plan)
     return StubView(
         template="hook/stub_of_calls.c.j2" if serves_all else "hook/stub.c.j2",
         function=c_ident(hook.stub),
@@ -320,6 +395,28 @@ def _stub(hook: Hook, plan: Plan) -> StubView:
         compat_member=registers.compat.member,
         compat_bits=registers.compat.bits,
     )
+
+
+def _abi_stub(hook: Hook, edge: str, plan: Plan) -> StubView:
+    compat = plan.catalog.registers.compat
+    return StubView(
+        template="hook/stub_of_abi_calls.c.j2",
+        function=c_ident(hook.stub),
+        context=_CONTEXTS[hook.kind, edge],
+        slots=c_ident(hook.slots),
+        slot=ABI_CALLS + EDGES[edge],
+        calls=CALLS,
+        number=compat.number,
+        compat_member=compat.member,
+        compat_bits=compat.bits,
+    )
+
+
+def _numbers(event: EventType) -> tuple[int, ...]:
+    """Return the numbers by which hooks tell an event: of a call, or opcodes of io_uring's."""
+    if event.operation is not None:
+        return event.operation.opcodes
+    return () if event.number is None else (event.number,)
 
 
 _RAW = C("bpf_raw_tracepoint_args")
@@ -339,6 +436,11 @@ _FLOWS: dict[str, tuple[Flow, ...]] = {
     "sched_process_exit": (Flow.EXIT,),
     "sched_process_fork": (Flow.FORK,),
     "new_image": (Flow.IMAGE,),
+    "abi_program_started": (),
+    "io_uring_submitted": (Flow.REQUEST,),
+    "io_uring_refused": (Flow.REQUEST,),
+    "io_uring_overflowed": (Flow.REQUEST,),
+    "io_uring_completed": (Flow.REQUEST,),
 }
 """Which events a hook is for, by the edge of calls or by its name."""
 
@@ -352,6 +454,8 @@ def _is_for(hook: Hook, event: EventPlan) -> bool:
 def _hook_template(hook: Hook) -> str:
     if hook.edge is None:
         return f"hook/{hook.function}.c.j2"
+    if hook.abi:
+        return f"hook/abi_{hook.edge}.c.j2"
     return f"hook/{_PLACES[hook.kind]}_{hook.edge}.c.j2"
 
 

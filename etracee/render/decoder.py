@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from etracee.catalog import Field
 from etracee.catalog.model import Absent, LookUp, PartOf
+from etracee.event import ABI_NUMBER, NATIVE
 from etracee.expr.check import check
 from etracee.expr.evaluate import PythonForm
 from etracee.expr.scope import Report, scope_of
@@ -82,6 +83,7 @@ class DecoderEvent:
     context_names: Py
     nested_names: Py
     shown: tuple[Py, ...]
+    abi: Py
     fired: Py
 
 
@@ -193,7 +195,12 @@ def _may_be_cut(field: Field) -> bool:
 
 
 _TEXTUAL = (Kind.TEXT, Kind.TEXTS)
-_HEADER = {"event": Py("_"), "time": Py("time"), "rules": Py("bits")}
+_HEADER = {
+    "event": Py("_"),
+    "time": Py("time"),
+    "rules": Py("bits"),
+    ABI_NUMBER: Py("abi_number"),
+}
 
 
 class _EventView:
@@ -226,6 +233,7 @@ class _EventView:
             context_names=self.names(lambda field: field.name in self.plan.catalog.context),
             nested_names=self.names(lambda field: "." in field.name),
             shown=tuple(shown.values()),
+            abi=self.abi(),
             fired=Py("fired" if rules else "()"),
         )
 
@@ -310,7 +318,7 @@ class _EventView:
         """Return the source of each value that the event has, in the order of the keys."""
         envelope = {
             "timestamp": Py("str(wall)"),
-            "syscall_id": py_literal(self.event.type.number),
+            "syscall_id": self.number(),
             "type": py_literal(self.event.name),
             "human_time": Py("clock.human(wall)"),
         }
@@ -334,6 +342,19 @@ class _EventView:
         if field.kind in _TEXTUAL:
             return py("shown_{name}", name=py_variable(field.name))
         return self.shown_value(field)
+
+    def number(self) -> Py:
+        native = py_literal(self.event.type.number)
+        if not self.event.is_abi_told:
+            return native
+        return py("{native} if abi_number == {mark} else abi_number", native=native, mark=NATIVE)
+
+    def abi(self) -> Py:
+        """Return which calls an event's is one of, if it can be a 32-bit one."""
+        if not self.event.is_abi_told:
+            return NOTHING
+        name = py_literal(self.plan.catalog.abi)
+        return py("None if abi_number == {mark} else {name}", mark=NATIVE, name=name)
 
     def shown_value(self, field: Field) -> Py:
         name, shower = py_variable(field.name), field.type.shower()

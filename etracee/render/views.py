@@ -177,6 +177,12 @@ class EventView:
     ended: tuple[Step, ...]
     is_timed: bool
     unreadable: C
+    refused: tuple[Step, ...] = ()
+    abi_template: str | None = None
+    abi_steps: tuple[Step, ...] = ()
+    abi_unfiltered: tuple[Step, ...] = ()
+    of_leader: tuple[Step, ...] = ()
+    answered: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,6 +209,48 @@ class HookView:
     more: C = NOTHING
     number: str = ""
     counter: int = 0
+    request: RequestView | None = None
+    abi: AbiHookView | None = None
+    machine: int = 0
+
+
+@dataclass(frozen=True)
+class AbiCaseView:
+    """What a 32-bit call may stand for: an event, when, with which arguments.
+
+    These are taken out of the call's own, or of `words` words that lie where `memory` points to.
+    """
+
+    event: C
+    condition: C
+    memory: C
+    words: int
+    arguments: tuple[C, ...]
+
+
+@dataclass(frozen=True)
+class AbiHookView:
+    """A hook of a 32-bit call: its number, where its arguments lie, and what it may stand for."""
+
+    number: int
+    arguments: tuple[str, ...]
+    cases: tuple[AbiCaseView, ...]
+
+
+@dataclass(frozen=True)
+class RequestView:
+    """Where a hook of io_uring's has its request, the entry of it in the ring, and the result.
+
+    `ring` and `user_data` tell a request where there is no pointer to it; `finish` is the slot of
+    the function that sends it.
+    """
+
+    request: C
+    entry: C
+    ring: C
+    user_data: C
+    result: C
+    finish: int
 
 
 @dataclass(frozen=True)
@@ -244,6 +292,10 @@ class ProgramView:
     ring_pages: int
     events: tuple[EventView, ...]
     exec_events: tuple[EventView, ...]
+    request_events: tuple[EventView, ...]
+    request_words: int
+    request_entries: int
+    opens: bool
     hooks: tuple[HookView, ...]
     stubs: tuple[StubView, ...]
     kills: bool

@@ -143,18 +143,18 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     from etracee.source_set import load_source_set
 
     notes = _check_namespace(order)
-    source = load_source_set(order.profile, order.rules)
-    request = Request(
-        order.filters, order.events, order.tree, order.alerts_only, order.allow_actions
-    )
-    plan = make_plan(source.profile, source.rules, request, source.catalog)
-    import_bcc()
-    wanted = source.profile.options.attach
-    found = Attachment(running.attach, running.typed_loads) if running else None
-    found = found or choose_attachment(wanted, count_tracepoints(plan))
-    plan = attach_by(plan, found.attach, typed_loads=found.typed_loads)
-    program = render_program(plan)
     with Btf() as btf:
+        source = load_source_set(order.profile, order.rules, kernel=btf)
+        request = Request(
+            order.filters, order.events, order.tree, order.alerts_only, order.allow_actions
+        )
+        plan = make_plan(source.profile, source.rules, request, source.catalog)
+        import_bcc()
+        wanted = source.profile.options.attach
+        found = Attachment(running.attach, running.typed_loads) if running else None
+        found = found or choose_attachment(wanted, count_tracepoints(plan))
+        plan = attach_by(plan, found.attach, typed_loads=found.typed_loads)
+        program = render_program(plan)
         offsets = render_offsets(btf, program.offsets)
         notes += lacking_options(btf, program.offsets)
     for name, text in ((PROGRAM, program.c), (OFFSETS, offsets), (_DECODER, program.python)):

@@ -22,6 +22,9 @@ OWN_MAPS = (
     "tallies",
     "epoch",
     "unfitted",
+    "requests",
+    "previous_requests",
+    "abi_programs",
 )
 """Maps whose layout depends on the profile: each program has its own."""
 

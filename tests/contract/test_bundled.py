@@ -98,6 +98,19 @@ def test_all_rules_compile_together(arch: str, tmp_path: Path) -> None:
     assert {rule.id for rule in plan.rules} >= {rule.id.text for rule in RULES}
 
 
+@pytest.mark.parametrize("arch", architectures())
+def test_every_event_compiles(arch: str, tmp_path: Path) -> None:
+    """With 32-bit calls, of which each number has a function."""
+    catalog = load_catalog(arch)
+    written = {"name": "all", "events": {name: {} for name in catalog.events}}
+    profile = tmp_path / "all.yaml"
+    profile.write_text(yaml.safe_dump({**written, "options": {"compat": "decode"}}))
+    plan = _plan(str(profile), arch)
+    c = hostc.check_c(tmp_path, plan)
+    calls = {call.name for event in catalog.events.values() for call in event.abi_calls}
+    assert all(f"int {catalog.abi}_exit_{name}(" in c for name in calls)
+
+
 def test_rules_own_tests_pass(etracee: Etracee) -> None:
     done = etracee("test")
     assert done.returncode == 0, done.stderr

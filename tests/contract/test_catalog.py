@@ -18,7 +18,7 @@ import yaml
 
 from etracee.catalog import EventType, load_catalog
 from etracee.catalog.load import DATA, DURATION, architectures
-from etracee.catalog.model import SYSCALL, Argument, Derivation, Field, FileOf, PartOf
+from etracee.catalog.model import SYSCALL, Argument, Derivation, Field, FileOf, InRequest, PartOf
 from etracee.event import Event
 from etracee.plan.layout import HEADER
 from etracee.plan.resolve_rules import ENVELOPE
@@ -116,10 +116,10 @@ NAMES_OF_FILES = {"filename", "oldname", "newname", "dir_name", "new_root"}
 @each_event
 def test_every_call_that_names_a_file_has_its_path(arch: str, event: EventType) -> None:
     """And each path is told by arguments that can tell it: names, and numbers of descriptors."""
-    by_index = {
-        field.origin.index: field
+    told = {
+        field.origin.index if isinstance(field.origin, Argument) else field.origin: field
         for field in event.fields.values()
-        if isinstance(field.origin, Argument)
+        if isinstance(field.origin, Argument | InRequest)
     }
     if NAMES_OF_FILES & set(event.fields):
         assert "path" in event.fields
@@ -128,9 +128,9 @@ def test_every_call_that_names_a_file_has_its_path(arch: str, event: EventType) 
     for field in event.fields.values():
         if isinstance(field.origin, FileOf):
             origin = field.origin
-            assert origin.name is None or by_index[origin.name].kind is Kind.TEXT
+            assert origin.name is None or told[origin.name].kind is Kind.TEXT
             for index in (origin.at, origin.fd):
-                assert index is None or by_index[index].kind is Kind.NUMBER
+                assert index is None or told[index].kind is Kind.NUMBER
             assert (origin.name, origin.fd, origin.result) != (None, None, None)
 
 
@@ -309,3 +309,46 @@ def test_flags_are_told_apart(arch: str) -> None:
                 found = [(value, mask) for _, value, mask in field.type.names]
                 assert len(set(found)) == len(found), (event.name, field.name)
                 assert all(value & ~mask == 0 for value, mask in found)
+
+
+ABIS = [(arch, event, call) for arch, event in CALLS for call in event.abi_calls]
+ABI_HEADERS = {
+    "i386": Path("/usr/include/x86_64-linux-gnu/asm/unistd_32.h"),
+    "arm": Path("/usr/arm-linux-gnueabihf/include/asm/unistd-eabi.h"),
+}
+"""Of linux-libc-dev and linux-libc-dev-armhf-cross."""
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_numbers_of_32_bit_calls_are_the_kernels(arch: str) -> None:
+    path = ABI_HEADERS[load_catalog(arch).abi]
+    if not path.exists():
+        pytest.skip(f"{path} is not installed")
+    pattern = r"#define\s+__NR_(\w+)\s+\(?(?:__NR_SYSCALL_BASE\s*\+\s*)?(\d+)\)?\s*$"
+    known = {name: int(n) for name, n in re.findall(pattern, path.read_text(), re.MULTILINE)}
+    ours = {call.name: call.number for a, _, call in ABIS if a == arch}
+    assert {name: known[name] for name in ours if name in known} == {
+        name: number for name, number in ours.items() if name in known
+    }
+    assert len(known.keys() & ours.keys()) > 0.85 * len(ours)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_32_bit_calls_are_told_apart(arch: str) -> None:
+    """A number stands for one call, or for several that an argument tells apart."""
+    meanings: dict[tuple[int, int | None], set[str]] = defaultdict(set)
+    for a, event, call in ABIS:
+        if a == arch:
+            meanings[call.number, call.when].add(event.name)
+    assert {key: events for key, events in meanings.items() if len(events) > 1} == {}
+    whole = {number for number, when in meanings if when is None}
+    assert whole.isdisjoint(number for number, when in meanings if when is not None)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_every_entry_of_a_32_bit_call_is_used(arch: str) -> None:
+    """The call that it stands for is known, of this architecture or the other one."""
+    abi = load_catalog(arch).abi
+    told = yaml.safe_load((DATA / "compat.yaml").read_text())[abi]
+    known = {*load_catalog(arch).events, *load_catalog(arch).elsewhere}
+    assert {entry["as"] for group in told.values() for entry in group} - known <= {"clone"}

@@ -13,6 +13,7 @@ import jsonschema
 import msgspec
 import pytest
 
+from etracee.catalog import load_catalog
 from etracee.explain import Attachment, Explanation, explain, render_text
 from etracee.explain.model import Clause, Decision
 from etracee.plan import Request, make_plan
@@ -135,7 +136,7 @@ CASES: list[tuple[str, Mapping[str, Any], list[Mapping[str, Any]], str | None]] 
         [],
         "the profile watches openat without open, openat2, creat",
     ),
-    ("all siblings", {"events": {"open": {}, "openat": {}, "openat2": {}, "creat": {}}}, [], None),
+    ("all siblings", {"events": {name: {} for name in load_catalog().families["open"]}}, [], None),
     (
         "siblings of a rule",
         {},
@@ -362,16 +363,19 @@ programs
 
 maps
   tracepoints      program array  1024 entries of 4 + 4 bytes  about 8 KiB
-  raw_tracepoints  program array  1040 entries of 4 + 4 bytes  about 8.1 KiB
+  raw_tracepoints  program array  2064 entries of 4 + 4 bytes  about 16.1 KiB
   config           array          1 entry of 4 + 12 bytes      about 16 bytes
   counts           per-CPU array  2 entries of 4 + 32 bytes    about 128 bytes
   left_open        per-CPU array  2 entries of 4 + 8 bytes     about 32 bytes
   scratch          per-CPU array  1 entry of 4 + 632 bytes     about 1.2 KiB
   events           ring buffer                                 8 MiB
 
+warnings
+  p.yaml:1:29: the profile watches connect without io_uring_connect, which do the same (all of them are $connect)
+  r.yaml:1:50: rule r0 looks at connect without io_uring_connect, which do the same (all of them are $connect)
+
 not seen
-  calls of 32-bit programs are not seen
-  what goes through io_uring is no call, and not seen
+  32-bit calls of i386 programs, and of others that make such calls (options.compat: decode)
 """  # noqa: E501
 
 
@@ -382,7 +386,7 @@ def test_text(tmp_path: Path) -> None:
         "filter": "uid >= 1000 and sun_path startswith /run",
     }
     text = render_text(explained(tmp_path, profile, rule("family = AF_UNIX", "connect")))
-    assert text == GOLDEN
+    assert text.replace(f"{tmp_path}/", "") == GOLDEN
 
 
 def test_text_names_some_of_many_readers(tmp_path: Path) -> None:

@@ -217,7 +217,8 @@ def test_what_is_said_of_an_event_comes_over_what_is_said_of_its_family(
 ) -> None:
     profile = load(main=f"events:\n  {order}\n  open: off\n  exit: {{}}\n")
     events = expand_families(profile, load_catalog("x86_64")).events
-    assert set(events) == {"openat", "openat2", "creat", "exit"}
+    requests = {"io_uring_openat", "io_uring_openat2"}
+    assert set(events) == {"openat", "openat2", "creat", "exit", *requests}
     openat, creat = events["openat"], events["creat"]
     assert openat.fields is not None and _texts(openat.fields) == ["flags"]
     assert openat.filter is not None and openat.filter.text == "uid = 0"
@@ -234,6 +235,8 @@ def test_a_base_says_off_and_the_profile_names_the_event_again(load: Loader) -> 
         "openat",
         "openat2",
         "creat",
+        "io_uring_openat",
+        "io_uring_openat2",
     }
 
 

@@ -82,7 +82,7 @@ static __always_inline u32 read_kernel_string(char *to, const void *from, u16 *s
  * A vector of strings, each with its NUL; the one that is cut has none. `limit` counts bytes, and
  * more than 256 strings are cut too, to bound the loop. A missing vector is an empty one: execve(2).
  */
-static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 limit, u32 mask)
+static __always_inline u32 read_vector(char *to, u64 vector, u16 *slot, u32 limit, u32 mask, u32 width)
 {
     u32 used = 0;
 
@@ -90,7 +90,7 @@ static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 lim
         u64 from = 0;
         u32 room = limit - used;
 
-        if (read_user(&from, sizeof(from), (const void *)(vector + i * sizeof(from)))) {
+        if (read_user(&from, width, (const void *)(vector + i * width))) {
             *slot = UNREADABLE;
             return 0;
         }
@@ -113,6 +113,31 @@ static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 lim
     return used;
 }
 
+static __always_inline u32 read_strings(char *to, u64 vector, u16 *slot, u32 limit, u32 mask)
+{
+    return read_vector(to, vector, slot, limit, mask, 8);
+}
+
+/* Of a 32-bit program, whose pointers have four bytes. */
+static __always_inline u32 read_abi_strings(char *to, u64 vector, u16 *slot, u32 limit, u32 mask)
+{
+    return read_vector(to, vector, slot, limit, mask, 4);
+}
+
+/* An id of 16 bits, of which -1 stays what it is: low2highuid() of include/linux/highuid.h. */
+static __always_inline u64 abi_id(u16 id)
+{
+    return id == 0xffff ? -1 : id;
+}
+
+/* The result of a 32-bit call, which the tracepoint has with its sign, although it may be an address. */
+static __always_inline s64 abi_result(s64 result)
+{
+    s32 low = result;
+
+    return low < 0 && low >= -4095 ? low : (s64)(u32)low;
+}
+
 /* The strings of a new image lie one behind the other between two addresses: mm->arg_start, arg_end. */
 static __always_inline u32 read_image_strings(char *to, u64 start, u64 end, u16 *slot, u32 limit, u32 mask)
 {
@@ -133,6 +158,19 @@ static __always_inline u32 read_sockaddr(char *to, u64 from, s32 length, u16 *sl
     u32 size = length < 0 ? 0 : length > 128 ? 128 : length;
 
     if (read_user(to, BOUND(size, 255), (const void *)from)) {
+        *slot = UNREADABLE;
+        return 0;
+    }
+    *slot = length > 128 ? size | CUT : size;
+    return size;
+}
+
+/* The same, of the kernel's own copy. */
+static __always_inline u32 read_kernel_bytes(char *to, u64 from, s32 length, u16 *slot)
+{
+    u32 size = length < 0 ? 0 : length > 128 ? 128 : length;
+
+    if (read_kernel(to, BOUND(size, 255), (const void *)from)) {
         *slot = UNREADABLE;
         return 0;
     }

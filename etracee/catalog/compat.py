@@ -1,0 +1,36 @@
+"""The 32-bit calls that a 64-bit kernel takes, by the calls that do the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from etracee.catalog.model import AbiCall, AbiCallEntry, EventType, Flow, SyscallEntry
+
+_DECODED = (Flow.SYSCALL, Flow.EXEC)
+"""What makes and ends processes is told by the scheduler, whatever the call."""
+_IDENTITY = (0, 1, 2, 3, 4, 5)
+
+
+def add_abi_calls(
+    events: Iterable[EventType], calls: Mapping[str, SyscallEntry], abi: str, data: Any
+) -> Iterator[EventType]:
+    """Yield the events, each with the 32-bit calls that do the same, of data/compat.yaml."""
+    told = [AbiCallEntry(**entry) for group in data[abi].values() for entry in group]
+    numbers = {entry.number for entry in told}
+    for event in events:
+        if event.flow not in _DECODED:
+            yield event
+            continue
+        own = [_call(entry) for entry in told if entry.stands_for == event.name]
+        number = calls[event.name].number.get(abi) if event.name in calls else None
+        if number is not None and number not in numbers:
+            own.insert(0, AbiCall(event.name, number, None, None, _IDENTITY))
+        yield replace(event, abi_calls=tuple(own)) if own else event
+
+
+def _call(entry: AbiCallEntry) -> AbiCall:
+    arguments = _IDENTITY if entry.arguments is None else entry.arguments
+    padded = (*arguments, *[None] * (len(_IDENTITY) - len(arguments)))
+    return AbiCall(entry.name, entry.number, entry.when, entry.memory, padded)

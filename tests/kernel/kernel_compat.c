@@ -1,0 +1,71 @@
+/*
+ * 32-bit calls by int 0x80, with neither libc nor headers: the same text is a 32-bit program (-m32) and a
+ * 64-bit one that makes 32-bit calls. What it passes lies below 4 GiB, since it is linked without -pie.
+ */
+long call6(long number, long a, long b, long c, long d, long e, long f);
+
+#ifdef __i386__
+asm("call6: push %ebp; push %ebx; push %esi; push %edi\n"
+    "mov 20(%esp), %eax; mov 24(%esp), %ebx; mov 28(%esp), %ecx; mov 32(%esp), %edx\n"
+    "mov 36(%esp), %esi; mov 40(%esp), %edi; mov 44(%esp), %ebp\n"
+    "int $0x80\n"
+    "pop %edi; pop %esi; pop %ebx; pop %ebp; ret\n"
+    ".globl _start; _start: and $-16, %esp; call run; hlt\n");
+#else
+asm("call6: push %rbp; push %rbx; mov 24(%rsp), %ebp\n"
+    "mov %edi, %eax; mov %esi, %ebx; mov %ecx, %r10d; mov %edx, %ecx; mov %r10d, %edx\n"
+    "mov %r8d, %esi; mov %r9d, %edi\n"
+    "int $0x80\n"
+    "cltq; pop %rbx; pop %rbp; ret\n"
+    ".globl _start; _start: and $-16, %rsp; call run; hlt\n");
+#endif
+
+#define CALL(number, a, b, c, d, e, f) \
+    call6(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+static unsigned argv_true[] = {0, 0, 0, 0};
+static unsigned words[6];
+static struct {
+    unsigned short family, port;
+    unsigned address, zero[2];
+} address = {2, 0x0100, 0x0100007f, {0, 0}}; /* AF_INET, port 1, 127.0.0.1 */
+static char buffer[16];
+
+static long socketcall(int which, unsigned a, unsigned b, unsigned c)
+{
+    words[0] = a, words[1] = b, words[2] = c;
+    return CALL(102, which, words, 0, 0, 0, 0);
+}
+
+void run(void)
+{
+    long fd, sock;
+
+    argv_true[0] = (unsigned)(long)"true";
+    argv_true[1] = (unsigned)(long)"one";
+    argv_true[2] = (unsigned)(long)"two words";
+    fd = CALL(5, "made", 0102, 0640, 0, 0, 0);                /* open: O_RDWR | O_CREAT */
+    CALL(295, -100, "absent", 0, 0, 0, 0);                    /* openat */
+    CALL(5, 4, 0, 0, 0, 0, 0);                                /* open: an address that is none */
+    CALL(19, fd, -1, 2, 0, 0, 0);                             /* lseek: -1 from the end */
+    CALL(193, "made", 5, 1, 0, 0, 0);                         /* truncate64: 4 GiB and 5 */
+    CALL(92, "made", -1, 0, 0, 0, 0);                         /* truncate: -1 */
+    CALL(180, fd, buffer, 4, 7, 2, 0);                        /* pread64: from 8 GiB and 7 */
+    CALL(324, fd, 0, 1, 1, 3, 2);                             /* fallocate */
+    CALL(182, "made", 0xffff, 5, 0, 0, 0);                    /* chown: -1, 5 */
+    CALL(212, "made", -1, 70000, 0, 0, 0);                    /* chown32 */
+    CALL(192, 0, 4096, 1, 2, fd, 0x100001);                   /* mmap2: from 4 GiB and a page */
+    words[0] = 0, words[1] = 4096, words[2] = 1, words[3] = 0x22, words[4] = -1, words[5] = 0;
+    CALL(90, words, 0, 0, 0, 0, 0);                           /* mmap, of before */
+    sock = socketcall(1, 2, 1, 0);                            /* socket: AF_INET, SOCK_STREAM */
+    socketcall(3, sock, (unsigned)(long)&address, 16);        /* connect */
+    CALL(362, sock, &address, 16, 0, 0, 0);                   /* connect, by itself */
+    CALL(359, 1, 2, 0, 0, 0, 0);                              /* socket: AF_UNIX, SOCK_DGRAM */
+    CALL(117, 23, 77, 4096, 0, 0, 0);                         /* ipc: shmget, which is not there */
+    CALL(7, -1, 0, 1, 0, 0, 0);                               /* waitpid: no child */
+    CALL(22, "made", 0, 0, 0, 0, 0);                          /* umount */
+    CALL(10, "made", 0, 0, 0, 0, 0);                          /* unlink */
+    CALL(11, "/absent", argv_true, 0, 0, 0, 0);               /* execve */
+    CALL(11, "/bin/true", argv_true, 0, 0, 0, 0);
+    CALL(1, 1, 0, 0, 0, 0, 0);
+}

@@ -1,0 +1,142 @@
+"""32-bit calls, of a 32-bit program and of a 64-bit one; the witness is strace, in its own run."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_run import Etracee, Event, Run, compile_c, lacks, needs_tool
+from kernel_strace import read_calls
+
+from etracee.catalog import load_catalog
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="int 0x80 is x86's")
+
+SOURCE = Path(__file__).with_name("kernel_compat.c")
+FREESTANDING = (
+    "-static",
+    "-nostdlib",
+    "-no-pie",
+    "-fno-pie",
+    "-fno-stack-protector",
+    "-fcf-protection=none",
+    "-w",
+)
+FIELDS: dict[str, list[str]] = {
+    "open": ["filename", "flags", "mode", "path", "path_source"],
+    "openat": ["dfd", "filename", "path"],
+    "lseek": ["fd", "offset", "whence"],
+    "truncate": ["filename", "length"],
+    "pread64": ["fd", "count", "pos"],
+    "fallocate": ["offset", "len"],
+    "chown": ["filename", "owner", "owner_group"],
+    "mmap": ["start", "len", "prot", "flags", "fd", "map_offset"],
+    "socket": ["family", "socket_type"],
+    "connect": ["fd", "addr", "port"],
+    "shmget": ["ipc_key", "size"],
+    "wait4": ["wait_pid", "options"],
+    "umount2": ["flags"],
+    "unlink": ["filename", "path"],
+    "execve": ["filename", "argv", "path"],
+}
+
+
+def profile(**options: str) -> dict[str, Any]:
+    events = {name: {"fields": fields} for name, fields in FIELDS.items()}
+    return {"events": events, "options": options}
+
+
+@pytest.fixture(scope="module", params=["-m32", "-m64"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    try:
+        directory = tmp_path_factory.mktemp("compat")
+        made = compile_c(directory, SOURCE.read_text(), *FREESTANDING, request.param)
+        subprocess.run([made], cwd=directory, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        lacks(f"32-bit programs cannot be made or run here: {error}")
+    return made
+
+
+def until_exec(events: list[Event]) -> list[Event]:
+    """Return what the program did itself, before it became /bin/true."""
+    ends = [n for n, event in enumerate(events) if event["type"] == "execve" and not event["ret"]]
+    return events[ends[0] + 1 : ends[1] + 1]
+
+
+def seen(run: Run) -> list[tuple[str, int]]:
+    """Return the names by which strace knows the calls, and their results."""
+    calls = load_catalog().events
+    found = []
+    for event in until_exec(run.events):
+        named = {call.number: call.name for call in calls[event["type"]].abi_calls}
+        name = named[event["syscall_id"]]
+        found.append((event["type"] if name in ("socketcall", "ipc") else name, event["ret"]))
+    return found
+
+
+@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+def test_decoded_as_strace_does(etracee: Etracee, program: Path, work: Path, attach: str) -> None:
+    output = work.parent / "strace"
+    strace = [needs_tool("strace"), "-f", "-xx", "-o", str(output), str(program)]
+    subprocess.run(strace, cwd=work, check=True, stderr=subprocess.DEVNULL)
+    told = [(call.name, call.ret) for call in read_calls(output)][1:]
+    told = told[: [name for name, _ in told].index("brk")]
+    run = etracee.run(profile(compat="decode", attach=attach), program, cwd=work)
+    addresses = {"mmap", "mmap2"}
+    assert [(name, ret) for name, ret in seen(run) if name not in addresses] == [
+        (name, ret) for name, ret in told if name not in addresses
+    ]
+    own = until_exec(run.events)
+    assert {event["abi"] for event in own} == {"i386"}
+    assert all("abi" not in event for event in run.events if event not in own)
+
+
+def test_arguments(etracee: Etracee, program: Path, work: Path) -> None:
+    """Of more than 32 bits, of fewer, in registers and in memory."""
+    run = etracee.run(profile(compat="decode"), program, cwd=work)
+    of: dict[str, list[Event]] = {name: [] for name in FIELDS}
+    for event in until_exec(run.events):
+        of[event["type"]].append(event)
+    made, unreadable = of["open"]
+    assert (made["filename"], made["flags"], made["mode"]) == ("made", "O_RDWR|O_CREAT", "0640")
+    assert (made["path"], made["path_source"]) == (f"{work}/made", "kernel")
+    assert unreadable["filename"] is None
+    assert [(e["dfd"], e["path"]) for e in of["openat"]] == [("AT_FDCWD", f"{work}/absent")]
+    assert [event["offset"] for event in of["lseek"]] == [-1]
+    assert [event["length"] for event in of["truncate"]] == [(1 << 32) + 5, -1]
+    assert [event["pos"] for event in of["pread64"]] == [(2 << 32) + 7]
+    assert [(e["offset"], e["len"]) for e in of["fallocate"]] == [((1 << 32) + 1, (2 << 32) + 3)]
+    assert [(e["owner"], e["owner_group"]) for e in of["chown"]] == [(-1, 5), (-1, 70000)]
+    file, anonymous = of["mmap"]
+    assert (file["fd"], file["map_offset"]) == (made["ret"], hex(0x100001 << 12))
+    assert (anonymous["fd"], anonymous["flags"]) == (-1, "MAP_PRIVATE|MAP_ANONYMOUS")
+    assert all(0 < event["ret"] < 1 << 32 for event in of["mmap"])
+    assert [(e["addr"], e["port"]) for e in of["connect"]] == [("127.0.0.1", 1)] * 2
+    assert [event["syscall_id"] for event in of["connect"]] == [102, 362]
+    assert [event["family"] for event in of["socket"]] == ["AF_INET", "AF_UNIX"]
+    failed, worked = of["execve"]
+    assert failed["argv"] == worked["argv"] == ["true", "one", "two words"]
+    assert (failed["path"], worked["filename"]) == ("/absent", "/bin/true")
+
+
+def test_filters_hold(etracee: Etracee, program: Path, work: Path) -> None:
+    narrowed = profile(compat="decode") | {"filter": "ret >= 0 and filename = made"}
+    run = etracee.run(narrowed, program, cwd=work)
+    assert [event["type"] for event in run.events] == [
+        "open", "truncate", "chown", "chown", "unlink",
+    ]  # fmt: skip
+
+
+def test_reported_where_they_are_not_decoded(etracee: Etracee, program: Path, work: Path) -> None:
+    """None is taken for the 64-bit call of its number; only 32-bit programs can be counted."""
+    run = etracee.run(profile(), program, cwd=work)
+    calls = load_catalog().events
+    assert {e["syscall_id"] - (calls[e["type"]].number or 0) for e in run.events} == {0}
+    assert not [
+        event for event in run.events if event["comm"] == "program" and "made" in str(event)
+    ]
+    is_32_bit = program.read_bytes()[4] == 1
+    assert ("32-bit programs started, whose calls are not decoded: 1" in run.stderr) == is_32_bit
