@@ -26,6 +26,7 @@ from etracee.types import Kind, Type
 from etracee.types.descriptor import DescriptorPath
 from etracee.types.flags import Flags
 from etracee.types.mode import Mode
+from etracee.types.sockaddr import SocketAddress
 
 ALPHABET = b"ab/.*?\\\"'\x01\n\x7f\xc3\xff"
 LENGTHS = (0, 1, 2, 3, 7, 8, 9, 14, 15, 16, 17, 24, 63, 64, 65, 255, 256, 257)
@@ -262,6 +263,25 @@ def _wait_statuses(draw: st.DrawFn, _field: Field, _known: Constants) -> int:
 
 
 @st.composite
+def _bytes(draw: st.DrawFn, field: Field, known: Constants) -> bytes:
+    is_address = isinstance(field.type, SocketAddress)
+    return draw((_socket_addresses if is_address else _structures)(field, known))
+
+
+@st.composite
+def _structures(draw: st.DrawFn, field: Field, known: Constants) -> bytes:
+    """Return bytes in which numbers near the constants lie, often cut."""
+    near = [n + d for name in field.type.parts for n in known.numbers[name] for d in (-1, 0, 1)]
+    fitting = [n for n in near if -(1 << 63) <= n < 1 << 64]
+    words = st.one_of(st.sampled_from([*fitting, 0]), st.integers(0, (1 << 64) - 1))
+    raw = b"".join(
+        struct.pack("<Q", word & 0xFFFFFFFFFFFFFFFF)
+        for word in draw(st.lists(words, min_size=8, max_size=8))
+    )
+    return raw[: draw(st.sampled_from([64, 64, 64, 0, 1, 3, 4, 8, 15, 16, 24]))]
+
+
+@st.composite
 def _near_texts(draw: st.DrawFn, constants: list[bytes]) -> bytes:
     if not constants or draw(st.integers(0, 4)) == 0:
         return draw(texts())
@@ -332,12 +352,12 @@ def _socket_addresses(draw: st.DrawFn, _field: Field, known: Constants) -> bytes
 
 
 _SPECIAL: Mapping[str, Callable[[Field, Constants], st.SearchStrategy[Any]]] = {
+    "bytes": _bytes,
     "cgroup": _vectors,
     "descriptor_path": _kernel_paths,
     "endpoints": _endpoints,
     "kernel_path": _kernel_paths,
     "path": _paths,
-    "sockaddr": _socket_addresses,
     "strings": _vectors,
     "wait_status": _wait_statuses,
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from etracee.catalog.compat import add_abi_calls
+from etracee.catalog.entries import FlagsEntry, ShiftEntry
 from etracee.catalog.model import (
     Absent,
     Argument,
@@ -25,12 +26,15 @@ from etracee.catalog.model import (
     Field,
     FieldEntry,
     FileOf,
-    FlagsEntry,
     Flow,
+    Length,
+    LengthEntry,
     LifecycleEntry,
     LookUp,
     PartOf,
+    Passed,
     PathEntry,
+    Reading,
     Registers,
     ReturnValue,
     SocketOf,
@@ -40,7 +44,8 @@ from etracee.catalog.model import (
 )
 from etracee.catalog.requests import read_requests
 from etracee.problems import host_lacks
-from etracee.types import Type, make_type
+from etracee.types import Kind, Type, make_type
+from etracee.types.flags import Flags
 from etracee.types.number import Descriptor
 
 DATA = Path(__file__).parent / "data"
@@ -114,6 +119,7 @@ class _Reader:
 
     def _syscall(self, name: str, entry: SyscallEntry) -> EventType:
         fields = dict(self._with_parts(self._arguments(entry)))
+        fields |= self._with_parts(self._reading(item, fields) for item in entry.readings)
         fields |= self._with_parts(
             self._path(path, told, fields) for path, told in entry.paths.items()
         )
@@ -122,8 +128,7 @@ class _Reader:
         for derived, expression in entry.derived.items():
             fields[derived] = self._derived(derived, expression)
         fields |= self._with_parts(self._results(entry))
-        named = (name for name, field in fields.items() if isinstance(field.origin, Argument))
-        default = entry.default or tuple(named)
+        default = entry.default or tuple(_shown_by_default(fields))
         number = entry.number[self.arch]
         tracepoint = entry.tracepoint or name
         families = entry.families
@@ -143,12 +148,31 @@ class _Reader:
     def _arguments(self, entry: SyscallEntry) -> Iterator[Field]:
         written = entry.arguments
         items = written[self.arch] if isinstance(written, Mapping) else written
-        for index, item in enumerate(items):
-            name, field = self._field_entry({"name": item} if isinstance(item, str) else item)
-            kind = self._type(field)
-            origin = Argument(index, field.argument or name)
-            source = _argument_source(kind, entry.flow)
-            yield Field(name, kind, field.doc, source, origin, field.when)
+        plain = [{"name": item} if isinstance(item, str) else item for item in items]
+        entries = dict(map(self._field_entry, plain))
+        types = {name: self._type(field) for name, field in entries.items()}
+        widths = {name: (n, kind.storage.c_type) for n, (name, kind) in enumerate(types.items())}
+        for index, (name, field) in enumerate(entries.items()):
+            length = _length(field.length, widths)
+            origin = Argument(index, length, field.returned, None, field.argument or name)
+            source = _argument_source(types[name], field, entry.flow)
+            yield Field(name, types[name], field.doc, source, origin, field.when)
+
+    def _reading(self, item: Mapping[str, Any], fields: Mapping[str, Field]) -> Field:
+        plain = {key: value for key, value in item.items() if key not in ("of", "at")}
+        name, entry = self._field_entry(plain)
+        arguments = {
+            name: (field.origin, field.type.storage.c_type)
+            for name, field in fields.items()
+            if isinstance(field.origin, Argument)
+        }
+        other, _ = arguments[item["of"]]
+        widths = {name: (origin.index, c) for name, (origin, c) in arguments.items()}
+        length = _length(entry.length, widths)
+        origin = Reading(other.index, length, entry.returned, item.get("at"))
+        kind = self._type(entry)
+        source = _argument_source(kind, entry, Flow.SYSCALL)
+        return Field(name, kind, entry.doc, source, origin, entry.when)
 
     def _path(self, name: str, told: PathEntry, fields: Mapping[str, Field]) -> Field:
         entry = FieldEntry(**self.known[name])
@@ -193,7 +217,7 @@ class _Reader:
             parts = {} if isinstance(field.origin, Absent) else field.type.parts
             for name, part in parts.items():
                 origin = PartOf(field.name, part)
-                yield name, Field(name, part.type, part.doc, field.source, origin)
+                yield name, Field(name, part.type, part.doc, field.source, origin, field.when)
 
     def _derived(self, name: str, expression: str) -> Field:
         entry = FieldEntry(**self.known[name])
@@ -220,26 +244,80 @@ class _Reader:
         parameters = dict(entry.parameters)
         if "set" in parameters:
             parameters |= self._flags(parameters.pop("set"))
+        if "resolve" in parameters:
+            parameters["resolve"] = Flags(**self._flags(parameters["resolve"]), c="u64")
         for key in _NAME_TABLES & parameters.keys():
-            parameters[key] = read_data(DATA / "names" / f"{parameters[key]}.yaml")
+            parameters[key] = _names(parameters[key])
+        if "tables" in parameters:
+            chosen = self._type(FieldEntry(**self.known[parameters["by"]]))
+            tables = parameters["tables"].items()
+            parameters["tables"] = {chosen.parse(str(key)): _names(name) for key, name in tables}
+        if "members" in parameters:
+            members = parameters["members"].items()
+            parameters["members"] = {name: self._member(name, at) for name, at in members}
         return make_type(entry.type, parameters)
 
-    def _flags(self, name: str) -> dict[str, object]:
+    def _member(self, name: str, told: int | Mapping[str, Any]) -> tuple[int, Type, str]:
+        """Return offset, type and meaning of a member, told by the offset or with what differs."""
+        changes = {"at": told} if isinstance(told, int) else dict(told)
+        at = changes.pop("at")
+        _, entry = self._field_entry({"name": name, **changes})
+        return at, self._type(entry), entry.doc
+
+    def _flags(self, name: str) -> dict[str, Any]:
         entry = FlagsEntry(**read_data(DATA / "flags" / f"{name}.yaml"))
         bits = {flag: self._number(value) for flag, value in entry.bits.items()}
-        return {"bits": bits, "groups": entry.groups, "doc": entry.doc}
+        if entry.like is not None:
+            taken = {*bits.values()}
+            others = self._flags(entry.like)["bits"].items()
+            bits |= {flag: value for flag, value in others if value not in taken}
+        shifted = dict(_shifted(name, shift) for name, shift in entry.shifted.items())
+        return {"bits": bits, "groups": entry.groups, "shifted": shifted, "doc": entry.doc}
 
     def _number(self, value: int | Mapping[str, int]) -> int:
         return value if isinstance(value, int) else value[self.arch]
 
 
-_NAME_TABLES = {"names", "signals", "families", "kinds"}
+_NAME_TABLES = {"names", "signals", "families", "kinds", "protocols"}
 """Parameters of types that name a file under data/names."""
 
 
-def _argument_source(kind: Type, flow: Flow) -> Source:
+def _shifted(name: str, entry: ShiftEntry) -> tuple[int, Mapping[str, int]]:
+    """Return the mask of a number among flags, and all its values but 0 by their names."""
+    names = {f"{n}<<{name}": n << entry.shift for n in range(1, 1 << entry.bits)}
+    return ((1 << entry.bits) - 1) << entry.shift, names
+
+
+def _names(tables: str | Sequence[str]) -> Mapping[str, int]:
+    """Return the names of a table, or of several, of which the first one's are printed."""
+    each = (tables,) if isinstance(tables, str) else tables
+    return {n: v for table in each for n, v in read_data(DATA / "names" / f"{table}.yaml").items()}
+
+
+def _shown_by_default(fields: Mapping[str, Field]) -> Iterator[str]:
+    """Yield the arguments; in place of a structure, its parts, as far as there are any."""
+    for name, field in fields.items():
+        if isinstance(field.origin, Passed):
+            is_structure = field.kind is Kind.OPAQUE
+            yield from field.type.parts if is_structure else (name,)
+
+
+def _length(
+    entry: str | LengthEntry | None, widths: Mapping[str, tuple[int, str]]
+) -> Length | None:
+    if entry is None:
+        return None
+    if isinstance(entry, str):
+        index, c_type = widths[entry]
+        return Length(index, None, c_type)
+    return Length(widths[entry.of][0], entry.at, entry.c)
+
+
+def _argument_source(kind: Type, entry: FieldEntry, flow: Flow) -> Source:
     if kind.capture == "scalar":
         return Source.REGISTERS
+    if entry.returned:
+        return Source.RETURNED
     return Source.USER_ENTRY if flow in (Flow.EXEC, Flow.ENTRY) else Source.USER_EXIT
 
 

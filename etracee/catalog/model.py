@@ -10,14 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Key
 
+from etracee.catalog.entries import Entry
 from etracee.types import Kind, Part, Type
-
-
-class Entry(BaseModel):
-    """Base of everything written: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 SYSCALL = "syscall."
 """What stands before the name of a call that a lifecycle event has too."""
@@ -34,6 +28,14 @@ class Flow(str, enum.Enum):
     IMAGE = "image"  # sched_process_exec
     EXIT = "exit"  # sched_process_exit, when the last thread ends
     REQUEST = "request"  # of io_uring: kept when it is submitted, sent when it is complete
+
+
+class LengthEntry(Entry):
+    """A length that lies in user memory: a number `c` at byte `at` behind the argument `of`."""
+
+    of: str
+    at: int = 0
+    c: Literal["s32", "u64"] = "s32"
 
 
 class FieldEntry(BaseModel):
@@ -56,6 +58,10 @@ class FieldEntry(BaseModel):
     fed: bool = False
     optional: bool = False
     """Whether kernels may be built without it; it is null there."""
+    length: str | LengthEntry | None = None
+    """The argument that tells how long the value in user memory is, or points to that."""
+    returned: bool = False
+    """Whether it is the call that leaves the value in user memory, where it succeeds."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -81,7 +87,11 @@ Arguments = tuple[str | Mapping[str, Any], ...]
 
 
 class SyscallEntry(Entry):
-    """A system call: its numbers by architecture and its arguments in the kernel's order."""
+    """A system call: its numbers by architecture and its arguments in the kernel's order.
+
+    `readings` are fields beside those of the arguments: each is argument `of` once more, as another
+    type, or what a pointer at byte `at` of the structure points to that the argument does.
+    """
 
     doc: str
     number: Mapping[str, int]
@@ -89,6 +99,7 @@ class SyscallEntry(Entry):
     """What its tracepoints call it, where that is not the call's own name."""
     arguments: Arguments | Mapping[str, Arguments] = ()
     """By architecture, where their order differs."""
+    readings: tuple[Mapping[str, Any], ...] = ()
     families: tuple[str, ...] = ()
     flow: Flow = Flow.SYSCALL
     paths: Mapping[str, PathEntry] = Key(default_factory=dict)
@@ -196,20 +207,13 @@ class AbiCallEntry(Entry):
     arguments: tuple[AbiArgument, ...] | None = None
 
 
-class FlagsEntry(Entry):
-    """A set of flag names; a value is a number, or one for each architecture."""
-
-    doc: str
-    bits: Mapping[str, int | Mapping[str, int]]
-    groups: Mapping[int, Mapping[str, int]] = Key(default_factory=dict)
-
-
 class Source(str, enum.Enum):
     """Where a field's value is read from, which says how far it can be trusted."""
 
     REGISTERS = "registers saved at entry"
     KERNEL = "kernel memory"
     USER_EXIT = "user memory at exit"
+    RETURNED = "user memory at exit, where the call has left it"
     USER_ENTRY = "user memory at entry"
     IMAGE = "memory of the new image, before it runs"
     CLOCK = "clock at entry and exit"
@@ -221,11 +225,39 @@ class Source(str, enum.Enum):
 
 
 @dataclass(frozen=True)
-class Argument:
-    """Origin: the call's argument number `index`, from 0; `kernel_name` is its name there."""
+class Length:
+    """Where a length is told: by argument number `index`, or `c` at byte `at` behind it."""
 
     index: int
-    kernel_name: str
+    at: int | None
+    c: str
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Where something is told by the call's argument number `index`, from 0.
+
+    `length` tells how long what it points to is, where the type does not. What is `returned` is
+    there only after success. `at` is where, in the structure that it points to, another pointer
+    lies to the value.
+    """
+
+    index: int
+    length: Length | None = None
+    returned: bool = False
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class Argument(Passed):
+    """Origin: an argument of the call; `kernel_name` is its name there."""
+
+    kernel_name: str = ""
+
+
+@dataclass(frozen=True)
+class Reading(Passed):
+    """Origin: an argument that is another field too, read in one more way."""
 
 
 @dataclass(frozen=True)
@@ -325,6 +357,7 @@ class LookUp:
 Origin = (
     Argument
     | InRequest
+    | Reading
     | FileOf
     | SocketOf
     | Walk

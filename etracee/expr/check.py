@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from etracee.catalog import Field
 from etracee.catalog.model import Absent, Derivation
+from etracee.expr.constants import check_range, count_problem
 from etracee.expr.evaluate import compile_tree
 from etracee.expr.parse import DEEPEST, ExpressionSyntaxError, parse
 from etracee.expr.scope import Report, Scope
@@ -27,15 +29,9 @@ from etracee.expr.tree import (
     negate,
 )
 from etracee.operators import Operator, all_operators
-from etracee.operators.base import Takes
 from etracee.problems import did_you_mean
 from etracee.types import Kind, Type
-from etracee.types.base import bounds
 from etracee.types.text import FixedText
-
-LONGEST_TEXT = 4095
-"""Bytes of a constant: PATH_MAX without its NUL (include/uapi/linux/limits.h)."""
-
 
 LARGEST = 4096
 """Comparisons of an expression, its macros expanded."""
@@ -116,7 +112,7 @@ class _Checker:
         tree = (
             self.truth(written, field, event)
             if written.operator is None
-            else self.test(written, field)
+            else self.test(written, field, event)
         )
         if written.at not in self.failed:
             self.fitted.add(written.at)
@@ -152,7 +148,7 @@ class _Checker:
         named = Field("type", TYPE, TYPE.doc, field.source, field.origin)
         if written.operator is None:
             return self.fail(written.at, "type is no boolean and cannot stand alone")
-        tree = self.test(written, named)
+        tree = self.test(written, named, event)
         if not isinstance(tree, Test):
             return NO
         if isinstance(tree.constant, Reference):
@@ -171,7 +167,7 @@ class _Checker:
                 hint = did_you_mean(word.text, self.scope.events)
                 self.report.warning(word.at, f"no event {word.text!r} is watched here", hint)
 
-    def test(self, written: Written, field: Field) -> Tree:
+    def test(self, written: Written, field: Field, event: str) -> Tree:
         operator = all_operators()[written.operator or ""]
         if field.kind not in operator.kinds:
             fitting = [op.symbol for op in all_operators().values() if field.kind in op.kinds]
@@ -186,7 +182,9 @@ class _Checker:
             if dot and (name in self.scope.steps or written.words[0].text not in self.scope.lists):
                 return self.reference(written, operator, field, Reference(name, part))
         words = self.words(written, operator, field.type)
-        return self.constant(written, operator, field, words) if words is not None else NO
+        if words is None:
+            return NO
+        return self.constants(written, operator, field, words, event)
 
     def reference(
         self, written: Written, operator: Operator, field: Field, reference: Reference
@@ -222,18 +220,38 @@ class _Checker:
             texts = self.scope.lists[word.text] if word.reference else (word.text,)
             words += (Word(text, word.at, word.end) for text in texts)
         is_list = written.is_list or any(word.reference for word in written.words)
-        wrong = _count_problem(operator, kind, is_list, len(words))
+        wrong = count_problem(operator, kind, is_list, len(words))
         if wrong:
             self.fail(written.at, *wrong, written.operator_at)
             return None
         return words
+
+    def constants(
+        self, written: Written, operator: Operator, field: Field, words: list[Word], event: str
+    ) -> Tree:
+        """Check a comparison with values, of which each may mean something under a condition."""
+        groups: dict[str | None, list[Word]] = {}
+        for word in words:
+            groups.setdefault(field.type.implied(word.text), []).append(word)
+        trees = []
+        for condition, group in (groups or {None: words}).items():
+            tree = self.constant(written, operator, field, group)
+            if len(groups) > 1 and isinstance(tree, Test):
+                chosen = ", ".join(word.text for word in group)
+                tree = replace(tree, text=f"{field.name} {operator.symbol} ({chosen})")
+            if condition is not None:
+                fulfilled = self.implied(condition, event)
+                differs = operator.symbol == "!="
+                tree = either(negate(fulfilled), tree) if differs else both(fulfilled, tree)
+            trees.append(tree)
+        return either(*trees)
 
     def constant(
         self, written: Written, operator: Operator, field: Field, words: list[Word]
     ) -> Tree:
         try:
             constant = operator.read(field.type, [word.text for word in words]) if words else None
-            _check_range(field, constant)
+            check_range(field, constant)
         except ValueError as error:
             at = self.place_of_bad_word(operator, field.type, words)
             return self.fail(written.at, f"{field.name}: {error}", None, at)
@@ -274,39 +292,6 @@ def _excerpt(text: str, written: Written) -> str:
     if written.words:
         end = written.words[-1].end
     return text[written.at : text.index(")", end) + 1 if written.is_list else end]
-
-
-def _count_problem(
-    operator: Operator, kind: Type, is_list: bool, count: int
-) -> tuple[str, str] | None:
-    if operator.takes is Takes.NOTHING:
-        return None
-    if not count:
-        return "the list is empty", "give it at least one element"
-    if is_list and operator.takes is Takes.ONE:
-        return f"{operator.symbol} takes one value, not a list", "`in` takes a list"
-    if not is_list and operator.takes is Takes.MANY and kind.kind is Kind.TEXT:
-        return "in takes a list", "as in `comm in (sh, bash)`"
-    return None
-
-
-def _check_range(field: Field, constant: Any) -> None:
-    if isinstance(constant, bytes) and len(constant) > LONGEST_TEXT:
-        raise ValueError(f"a text of more than {LONGEST_TEXT} bytes is longer than any path")
-    if field.kind is not Kind.NUMBER and field.kind is not Kind.FLAGS:
-        return
-    low, high = bounds(field.type.storage)
-    for number in _numbers(constant):
-        if not low <= number <= high:
-            raise ValueError(f"{number} is out of range, which is {low}..{high}")
-
-
-def _numbers(constant: Any) -> Iterable[int]:
-    if isinstance(constant, int):
-        yield constant
-    elif isinstance(constant, tuple):
-        for item in constant:
-            yield from _numbers(item)
 
 
 class _Macros:

@@ -38,13 +38,14 @@ def find_demand(event: ResolvedEvent, options: Options) -> Demand:
 
 def find_reads(event: ResolvedEvent) -> list[Field]:
     """Return the fields that are shown, filtered, matched, counted, and that tell of processes."""
-    return [
+    read = [
         *event.shown,
         *(test.field for test in _tests(event)),
         *(field for match in event.matches for field in match.reads),
         *(event.feeds.fields if event.feeds else ()),
         *(part.field for part in (event.counted.parts if event.counted else ())),
     ]
+    return read + [event.type.fields[field.type.beside] for field in read if field.type.beside]
 
 
 def _tests(event: ResolvedEvent) -> list[Test]:

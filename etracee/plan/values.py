@@ -9,7 +9,7 @@ from etracee.catalog import Field
 from etracee.catalog.model import LookUp, PartOf
 from etracee.event import EventLayout, Slot
 from etracee.expr.tree import Test
-from etracee.fragments import C, c, c_ident, c_int
+from etracee.fragments import C, c, c_ident, c_int, join
 from etracee.operators.base import CAddress, CNumber, COperand, CText, Refusal
 from etracee.plan.grams import Grams
 from etracee.plan.tries import Trie
@@ -126,13 +126,15 @@ def _part(field: Field, whole: Slot) -> COperand | Refusal:
     if stem is None:
         return Refusal(f"{field.name} is taken out of {whole.name} in Python")
     name, member = c_ident(stem), _member(whole)
-    given = member
+    words = [member]
     if whole.storage.variable:
-        given = c("{text}, LENGTH({member})", text=text_of(whole), member=member)
+        words = [text_of(whole), c("LENGTH({member})", member=member)]
+    given = join(", ", [*words, *map(c_int, field.origin.part.given)], C)
     there = c("{name}_exists({given})", name=name, given=given)
     if whole.storage.variable:
         there = c("({member} != UNREADABLE && {there})", member=member, there=there)
     if field.kind is Kind.ADDRESS:
         high, low = (c("{n}_{h}({g})", n=name, h=C(half), g=given) for half in ("high", "low"))
         return CAddress(high, low, there)
-    return CNumber(c("(s64){name}({given})", name=name, given=given), there)
+    value = c("{name}({given})", name=name, given=given)
+    return CNumber(_as_signed(value, field.type.storage.c_type), there)

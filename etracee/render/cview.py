@@ -13,6 +13,8 @@ from etracee.catalog.model import (
     Elapsed,
     FileOf,
     InRequest,
+    Passed,
+    Reading,
     ReturnValue,
     SocketOf,
     Walk,
@@ -35,6 +37,7 @@ from etracee.render.abi import (
 from etracee.render.alike import ALIKE, Alike, find_alike, is_alike
 from etracee.render.counts import key_bytes, view_count
 from etracee.render.filters import bytes_before, ones, view_filters, view_map, with_tests
+from etracee.render.lengths import length_of
 from etracee.render.requests import (
     RequestSteps,
     answered_steps,
@@ -197,6 +200,7 @@ class _EventBuilder:
             Captured: self.captured,
             Elapsed: self.elapsed,
             FileOf: self.path,
+            Reading: self.argument,
             ReturnValue: self.result,
             SocketOf: self.socket,
             Walk: self.walk,
@@ -236,12 +240,16 @@ class _EventBuilder:
         value = C("ret") if origin.index is None else self.descriptor(origin.index)
         return replace(_plain(field), value=value)
 
-    def argument(self, event: EventPlan, field: Field, origin: Argument) -> Step:
-        slot, value = event.layout.slot(field.name), self.register(origin.index)
-        if not slot.storage.variable:
-            kind = C(slot.storage.c_type)
+    def argument(self, event: EventPlan, field: Field, origin: Passed) -> Step:
+        value = self.register(origin.index)
+        if not field.type.storage.variable:
+            kind = C(event.layout.slot(field.name).storage.c_type)
             return replace(_plain(field), value=c("({t}){v}", t=kind, v=value))
-        length = c("(s32){length}", length=self.register(origin.index + 1))
+        if origin.at is not None:
+            value = c("USER(u64, {value} + {at})", value=value, at=origin.at)
+        if origin.returned:
+            value = c("RETURNED(ret, {value})", value=value)
+        length = length_of(field.type, origin.length, self.register)
         return replace(_plain(field), value=value, length=length)
 
     def path(self, _event: EventPlan, field: Field, origin: FileOf) -> Step:
@@ -339,7 +347,7 @@ def _kept(event: EventPlan) -> list[Slot]:
 
 def _any_unreadable(event: EventPlan) -> C:
     """Return whether an argument could not be read; what has no path has none later either."""
-    arguments = {field.name for field in event.captures if isinstance(field.origin, Argument)}
+    arguments = {field.name for field in event.captures if isinstance(field.origin, Passed)}
     names = [c_ident(slot.name) for slot in _kept(event) if slot.name in arguments]
     tests = [c("r->{name} == UNREADABLE", name=name) for name in names]
     return C(" || ".join(tests)) if tests else C("0")

@@ -289,7 +289,9 @@ class _EventView:
             leaf.field for tree in self.trees() for leaf in leaves(tree) if isinstance(leaf, Test)
         ]
         reads = (field for match in self.event.matches for field in match.reads)
-        return dict.fromkeys((*self.event.shown, *tests, *reads))
+        read = (*self.event.shown, *tests, *reads)
+        beside = (self.event.type.fields[f.type.beside] for f in read if f.type.beside)
+        return dict.fromkeys((*read, *beside))
 
     def trees(self) -> Iterator[Tree]:
         yield self.event.keep
@@ -361,9 +363,12 @@ class _EventView:
         if shower is None:
             return name
         show = self.form.hoist(shower)
+        given = name
+        if field.type.beside is not None:
+            given = py("{name}, {other}", name=name, other=py_variable(field.type.beside))
         if not _may_miss(field):
-            return py("{show}({name})", show=show, name=name)
-        return py("None if {name} is None else {show}({name})", show=show, name=name)
+            return py("{show}({given})", show=show, given=given)
+        return py("None if {n} is None else {show}({given})", n=name, show=show, given=given)
 
 
 def _part(field: Field) -> Py:

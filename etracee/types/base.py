@@ -24,6 +24,8 @@ class Kind(enum.Enum):
 
 
 _INTEGERS = {
+    "u8": ("B", 1),
+    "s16": ("h", 2),
     "u16": ("H", 2),
     "s32": ("i", 4),
     "u32": ("I", 4),
@@ -53,8 +55,8 @@ class Part:
 
     `python` takes the whole's value, and what `given` has besides, and returns the part's, or
     None; the generated decoder calls it by its module and name. `c_name` is the stem of two
-    functions in templates/bpf/values.h: `NAME(whole…)` returns the part's value and
-    `NAME_exists(whole…)` whether it is there; None where the part has no C form.
+    functions in templates/bpf/values.h: `NAME(whole…, given…)` returns the part's value and
+    `NAME_exists(whole…, given…)` whether it is there; None where the part has no C form.
     """
 
     type: Type
@@ -70,12 +72,18 @@ class Type:
     kind: ClassVar[Kind]
     capture: ClassVar[str] = "scalar"
     """The template in templates/bpf/capture/ that fills the slot."""
-    most: ClassVar[int | None] = None
+    most: int | None = None
     """Bytes of a variable value, where the profile's options do not say."""
+    unit: ClassVar[int] = 1
+    """Bytes of what the length of a variable value counts."""
+    counts_excess: ClassVar[bool] = True
+    """Whether a variable value of more than `most` bytes counts as cut."""
     in_c: ClassVar[bool] = True
     """Whether the record holds the value as it is, so that the kernel can compare it."""
     missing: int | None = None
     """The number that stands in a record for a value that is not there."""
+    beside: str | None = None
+    """The field of the same event on which it depends how a value is printed."""
     storage: Storage
     doc: str
 
@@ -98,13 +106,18 @@ class Type:
     def shower(self) -> Py | None:
         """Return Python source of a function that prints a value, None where it prints as it is.
 
-        The source may name the modules of etracee.types.
+        The source may name the modules of etracee.types. The function is given the value of the
+        field `beside` too, where there is one and it is known.
         """
         return None
 
     def parse(self, _text: str) -> int | bytes:
         """Return the constant that `text` in an expression means; ValueError says what is wrong."""
         raise ValueError(f"{self.kind.value} cannot be compared with a value")
+
+    def implied(self, _text: str) -> str | None:
+        """Return an expression that has to be true besides, where `text` means a constant."""
+        return None
 
     def read_shown(self, shown: object) -> object:
         """Return the value that is printed as `shown`; ValueError where none is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from etracee.fragments import Py, py, py_literal
 from etracee.types.base import Kind, Type, integer, parse_integer
@@ -15,6 +15,8 @@ FlagNames = Sequence[tuple[str, int, int]]
 _CSIGNAL = 0xFF
 """The signal that clone(2) is given among its flags: include/uapi/linux/sched.h."""
 
+Groups = Mapping[int, Mapping[str, int]]
+
 
 class Flags(Type):
     """A set of flags; a group of bits that holds one value of several is told by its mask."""
@@ -25,21 +27,22 @@ class Flags(Type):
         self,
         bits: Mapping[str, int],
         doc: str,
-        groups: Mapping[int, Mapping[str, int]] | None = None,
+        groups: Groups | None = None,
+        shifted: Groups | None = None,
         c: str = "u32",
         signals: Mapping[str, int] | None = None,
     ) -> None:
         """`bits` are single flags in the order of printing; `groups` has masks and their values.
 
-        With `signals`, the low byte is the number of one of these, printed last.
+        With `signals`, the low byte is the number of one of these, printed last. `shifted` has the
+        same as `groups` for what is printed behind the flags.
         """
         self.storage = integer(c)
         self.doc = f"flags ({doc})"
-        grouped = ((n, v, mask) for mask, group in (groups or {}).items() for n, v in group.items())
         low = _CSIGNAL if signals else 0
         single = ((n, value, value) for n, value in bits.items() if not value & low)
         self.signals = {number: name for name, number in reversed(dict(signals or {}).items())}
-        self.bits: FlagNames = (*grouped, *single)
+        self.bits: FlagNames = (*_members(groups or {}), *single, *_members(shifted or {}))
         self.names: FlagNames = (*self.bits, *((n, v, low) for v, n in self.signals.items()))
 
     def shower(self) -> Py:
@@ -67,6 +70,11 @@ class Flags(Type):
         except ValueError:
             raise ValueError(f"{word!r} is neither a number nor one of {self.doc}") from None
         return number, number
+
+
+def _members(groups: Groups) -> Iterator[tuple[str, int, int]]:
+    for mask, group in groups.items():
+        yield from ((name, value, mask) for name, value in group.items())
 
 
 def show(names: FlagNames) -> Callable[[int], str]:

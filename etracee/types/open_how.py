@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from etracee.fragments import Py
 from etracee.types.base import VARIABLE, Kind, Part, Type
-from etracee.types.flags import Flags
+from etracee.types.flags import Flags, Groups
 from etracee.types.mode import Mode
+from etracee.types.structure import member
 
 _MOST = 128
 """Bytes that are kept of it; the kernel knows 24 of them (OPEN_HOW_SIZE_VER0)."""
@@ -19,7 +20,7 @@ class OpenHow(Type):
     """How a file is to be opened; the argument behind it says how long the structure is."""
 
     kind = Kind.OPAQUE
-    capture = "sockaddr"
+    capture = "bytes"
     storage = VARIABLE
     most = _MOST
     doc = "struct open_how"
@@ -28,14 +29,17 @@ class OpenHow(Type):
         self,
         bits: Mapping[str, int],
         doc: str,
-        groups: Mapping[int, Mapping[str, int]],
+        groups: Groups,
+        shifted: Groups,
+        resolve: Flags,
     ) -> None:
-        """Take the names of open's flags, as Flags does."""
-        self.flags = Flags(bits, doc, groups, c="u64")
+        """Take the names of open's flags, as Flags does, and those of `resolve`."""
+        self.flags = Flags(bits, doc, groups, shifted, c="u64")
+        self.resolve = resolve
 
     @property
     def parts(self) -> Mapping[str, Part]:
-        """Flags and mode, as of the other calls that open files."""
+        """Flags and mode, as of the other calls that open files, and restrictions on the way."""
         return {
             "flags": Part(
                 self.flags,
@@ -45,6 +49,9 @@ class OpenHow(Type):
             ),
             "mode": Part(
                 Mode("u64"), "File mode asked for, before the umask.", mode, "open_how_mode"
+            ),
+            "resolve": Part(
+                self.resolve, "What is not done to find the file.", member, "member", (16, 8, 0)
             ),
         }
 

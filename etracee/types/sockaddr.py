@@ -15,23 +15,39 @@ from etracee.types.text import Text
 SIZE = 128
 """Bytes of `struct sockaddr_storage`, the most that the kernel takes (include/linux/socket.h)."""
 
+_AT = {
+    "flowinfo": (socket.AF_INET6, 4, 4, "IPv6 flow information, as the header has it."),
+    "scope_id": (socket.AF_INET6, 24, 4, "Interface that an IPv6 address of a link belongs to."),
+    "nl_pid": (socket.AF_NETLINK, 4, 4, "Port id of a netlink socket; 0 is the kernel."),
+    "nl_groups": (socket.AF_NETLINK, 8, 4, "Multicast groups of a netlink address, a bit each."),
+    "cid": (socket.AF_VSOCK, 8, 4, "Context id of a vsock address: 2 is the host."),
+    "ifindex": (socket.AF_PACKET, 4, 4, "Interface of a packet socket's address; 0 is any."),
+    "packet_protocol": (socket.AF_PACKET, 2, 2, "Protocol of a packet socket's address."),
+}
+"""Numbers by name: family, offset and size in bytes, meaning.
+
+include/uapi/linux/in6.h, netlink.h, vm_sockets.h, if_packet.h.
+"""
+_NUMBERS: Mapping[str, Type] = {"nl_groups": Number("u32", base=16)}
+
 
 class SocketAddress(Type):
-    """A socket address as the call passed it, at most SIZE bytes."""
+    """A socket address, at most SIZE bytes."""
 
     kind = Kind.OPAQUE
-    capture = "sockaddr"
+    capture = "bytes"
     most = SIZE
     storage = VARIABLE
     doc = "socket address"
 
-    def __init__(self, families: Mapping[str, int]) -> None:
-        """`families` are the AF_… names and numbers."""
+    def __init__(self, families: Mapping[str, int], protocols: Mapping[str, int]) -> None:
+        """`families` are the AF_… names and numbers, `protocols` those of packet sockets."""
         self.families = families
+        self.protocols = Named(protocols, c="u16", doc="protocol of packets")
 
     @property
     def parts(self) -> Mapping[str, Part]:
-        """Family, IP address, port and unix path."""
+        """Family, IP address, port and unix path, and what other families have in their place."""
         return {
             "family": Part(
                 Named(self.families, c="u16", doc="address family"),
@@ -43,7 +59,7 @@ class SocketAddress(Type):
                 address.Address(), "IP address of a socket address.", addr, "sockaddr_addr"
             ),
             "port": Part(
-                Number("u16"), "Port of an IPv4 or IPv6 socket address.", port, "sockaddr_port"
+                Number("u32"), "Port of an IP or vsock socket address.", port, "sockaddr_port"
             ),
             "sun_path": Part(
                 Text("path of a unix socket"),
@@ -51,7 +67,14 @@ class SocketAddress(Type):
                 sun_path,
                 None,
             ),
+            **{name: self._number_part(name) for name in _AT},
         }
+
+    def _number_part(self, name: str) -> Part:
+        family_, at, size, doc = _AT[name]
+        kind = self.protocols if name == "packet_protocol" else _NUMBERS.get(name, Number("u32"))
+        given = int(family_), at, size, int(name == "flowinfo")
+        return Part(kind, doc, number, "sockaddr_number", given)
 
     def shower(self) -> Py:
         """Print host:port, a unix path, or the bytes in hexadecimal."""
@@ -80,7 +103,7 @@ def port(raw: bytes) -> int | None:
     """Return the port, which lies at the same place in both IP families."""
     if family(raw) in (socket.AF_INET, socket.AF_INET6) and len(raw) >= 4:
         return int.from_bytes(raw[2:4], "big")
-    return None
+    return number(raw, socket.AF_VSOCK, 4, 4, 0)
 
 
 def sun_path(raw: bytes) -> bytes | None:
@@ -91,11 +114,18 @@ def sun_path(raw: bytes) -> bytes | None:
     return b"@" + path[1:] if path[0] == 0 else path.partition(b"\0")[0]
 
 
+def number(raw: bytes, of: int, at: int, size: int, is_swapped: int) -> int | None:
+    """Return the number of `size` bytes at byte `at` of an address of family `of`, or None."""
+    if family(raw) != of or len(raw) < at + size:
+        return None
+    return int.from_bytes(raw[at : at + size], "big" if is_swapped else "little")
+
+
 def show(raw: bytes) -> str:
     """Print the whole address."""
-    number, name = addr(raw), sun_path(raw)
-    if number is not None:
-        return address.show_with_port(number, port(raw))
+    host, name = addr(raw), sun_path(raw)
+    if host is not None:
+        return address.show_with_port(host, port(raw))
     return name.decode("utf-8", "replace") if name is not None else raw.hex()
 
 

@@ -90,6 +90,9 @@ def kernel() -> Iterator[Kernel]:
             "execve": {"filter": "not argv contains never"},
             "unlink": {},
             "connect": {},
+            "pipe": {},
+            "writev": {},
+            "sendmsg": {"fields": ["addr", "port", "iov_base", "iov_len", "cmsg_type"]},
             "setuid": {"filter": "uid != 7"},
         },
     }
@@ -202,3 +205,53 @@ def test_length_of_a_socket_address_is_the_callers(kernel: Kernel, length: int, 
     assert event is not None
     assert bool(event["truncated"]) == cut
     assert event["sun_path"] == (None if length < 0 else "p" * 126)
+
+
+@pytest.mark.parametrize(("ret", "expected"), [(0, (7, -2)), (-24, (None, None))])
+def test_what_a_call_leaves_is_there_after_success(
+    kernel: Kernel, ret: int, expected: tuple[int | None, int | None]
+) -> None:
+    event = kernel.call("pipe", [struct.pack("<ii", 7, -2)], ret)
+    assert event is not None
+    assert (event["fd0"], event["fd1"]) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 255, 256, 257, 1024, 1 << 40, (1 << 64) - 1])
+def test_lists_of_buffers(kernel: Kernel, count: int) -> None:
+    """The length of all is known of a list of at most 256; longer ones are cut."""
+    entries = b"".join(struct.pack("<QQ", 0x1000 + n, n) for n in range(300))
+    event = kernel.call("writev", [1, entries, count], -14)
+    assert event is not None
+    assert event["iov_base"] == ("0x1000" if count else None)
+    assert event["iov_len"] == (sum(range(count)) if count <= 256 else None)
+    assert event["truncated"] == (("vec",) if count > 256 else None)
+
+
+@pytest.mark.parametrize("vector", [0, FAULT])
+def test_list_of_buffers_that_cannot_be_read(kernel: Kernel, vector: int) -> None:
+    event = kernel.call("writev", [1, vector, 1], -14)
+    assert event is not None
+    assert (event["iov_base"], event["iov_len"]) == (None, None)
+
+
+def test_values_behind_a_structure(kernel: Kernel) -> None:
+    """Each pointer of a message leads to something of its own."""
+    name = ctypes.create_string_buffer(b"\x02\0\x00\x16\x0a\x00\x00\x01" + bytes(8))
+    vector = ctypes.create_string_buffer(struct.pack("<QQQQ", 0xABC, 5, 0, 7))
+    control = ctypes.create_string_buffer(struct.pack("<Qii", 20, 1, 1))
+    message = struct.pack(
+        "<QIIQQQQI4x",
+        *(ctypes.addressof(name), 16, 0, ctypes.addressof(vector), 2),
+        *(ctypes.addressof(control), 16, 0),
+    )
+    event = kernel.call("sendmsg", [3, message, 0], 12)
+    assert event is not None
+    assert (event["addr"], event["port"]) == ("10.0.0.1", 22)
+    assert (event["iov_base"], event["iov_len"]) == ("0xabc", 12)
+    assert event["cmsg_type"] == "SCM_RIGHTS"
+
+
+def test_message_that_cannot_be_read(kernel: Kernel) -> None:
+    event = kernel.call("sendmsg", [3, FAULT, 0], -14)
+    assert event is not None
+    assert {event[name] for name in ("addr", "port", "iov_base", "iov_len", "cmsg_type")} == {None}

@@ -154,3 +154,22 @@ def test_error_names_in_results() -> None:
     assert answer("ret = -ENOENT", "openat", {"ret": -2})
     assert answer("ret in (EACCES, EPERM)", "openat", {"ret": -1})
     assert not answer("ret in (EACCES, EPERM)", "openat", {"ret": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "option", "expected"),
+    [
+        ("optname = SO_REUSEADDR", 1, 2, True),
+        ("optname = SO_REUSEADDR", 0, 2, False),
+        ("optname = 2", 0, 2, True),
+        ("optname != SO_REUSEADDR", 0, 2, True),
+        ("optname != SO_REUSEADDR", 1, 2, False),
+        ("not optname = SO_REUSEADDR", 0, 2, True),
+        ("optname in (SO_REUSEADDR, TCP_NODELAY)", 6, 1, True),
+        ("optname in (SO_REUSEADDR, TCP_NODELAY)", 6, 2, False),
+        ("optname in (SO_REUSEADDR, 1)", 0, 1, True),
+    ],
+)
+def test_name_that_another_field_gives(text: str, level: int, option: int, expected: bool) -> None:
+    """A number means what it is named only where the other field says so."""
+    assert answer(text, "setsockopt", {"sockopt_level": level, "optname": option}) is expected

@@ -6,7 +6,7 @@ import pytest
 
 from etracee.catalog import load_catalog
 from etracee.catalog.model import Argument
-from etracee.types import address, flags, mode, sockaddr, texts, wait_status
+from etracee.types import address, device, flags, ioctl, mode, sockaddr, texts, wait_status
 from etracee.types.flags import Flags
 
 
@@ -38,6 +38,21 @@ def test_flags(value: int, shown: str) -> None:
 def test_empty_set_without_a_group_is_zero() -> None:
     show = flags.show([("MFD_CLOEXEC", 1, 1)])
     assert (show(0), show(1), show(2), show(3)) == ("0", "MFD_CLOEXEC", "0x2", "MFD_CLOEXEC|0x2")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0x22, "MAP_PRIVATE|MAP_ANONYMOUS"),
+        (0x40022 | 21 << 26, "MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|21<<MAP_HUGE_SHIFT"),
+        (0x1 | 63 << 26, "MAP_SHARED|63<<MAP_HUGE_SHIFT"),
+    ],
+)
+def test_number_among_flags(value: int, shown: str) -> None:
+    kind = load_catalog("x86_64").events["mmap"].fields["flags"].type
+    assert isinstance(kind, Flags)
+    assert flags.show(kind.names)(value) == shown
+    assert kind.parse(shown) == value
 
 
 def test_flags_of_another_architecture() -> None:
@@ -79,6 +94,53 @@ def test_arguments_of_clone_stand_in_the_order_of_the_architecture() -> None:
 )
 def test_modes(value: int, shown: str) -> None:
     assert mode.show(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0o644, "0644"),
+        (0o020600, "S_IFCHR|0600"),
+        (0o106777, "S_IFREG|S_ISUID|S_ISGID|0777"),
+        (0o170644, "0170644"),
+    ],
+)
+def test_modes_with_the_type_of_file(value: int, shown: str) -> None:
+    assert mode.show_typed(value) == shown
+    assert mode.Mode(is_typed=True).parse(shown) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0x103, "makedev(0x1, 0x3)"),
+        (0xFFFFFFFF, "makedev(0xfff, 0xfffff)"),
+        (0, "makedev(0, 0)"),
+    ],
+)
+def test_devices(value: int, shown: str) -> None:
+    assert device.show(value) == shown
+    assert device.Device().parse(shown) == value
+
+
+@pytest.mark.parametrize("text", ["1:3", "0x103", "259"])
+def test_devices_as_they_are_written(text: str) -> None:
+    assert device.Device().parse(text) == 0x103
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0x5401, "TCGETS"),
+        (0x80045430, "TIOCGPTN"),
+        (0x1234, "_IOC(_IOC_NONE, 0x12, 0x34, 0)"),
+        (0xC0010000, "_IOC(_IOC_READ|_IOC_WRITE, 0, 0, 0x1)"),
+    ],
+)
+def test_commands(value: int, shown: str) -> None:
+    kind = ioctl.Command({"TCGETS": 0x5401, "TIOCGPTN": 0x80045430})
+    assert ioctl.show({v: n for n, v in kind.names.items()})(value) == shown
+    assert kind.parse(shown) == value
 
 
 @pytest.mark.parametrize(

@@ -152,16 +152,32 @@ static __always_inline u32 read_image_strings(char *to, u64 start, u64 end, u16 
     return size;
 }
 
-/* A socket address of the length that the call passed; the kernel refuses more than 128 bytes. */
-static __always_inline u32 read_sockaddr(char *to, u64 from, s32 length, u16 *slot)
-{
-    u32 size = length < 0 ? 0 : length > 128 ? 128 : length;
+/* A number in user memory; 0 where it cannot be read. */
+#define USER(type, address)                                                  \
+    ({                                                                       \
+        type user_ = 0;                                                      \
+        read_user(&user_, sizeof(user_), (const void *)(address));           \
+        user_;                                                               \
+    })
 
-    if (read_user(to, BOUND(size, 255), (const void *)from)) {
+/* Where the call leaves what only success brings. */
+#define RETURNED(ret, address) ((ret) < 0 ? 0 : (address))
+
+/* Lengths: the kernel takes no negative ones; `count` entries of `unit` bytes, of which 4096 are plenty. */
+#define POSITIVE(length) ((s32)(length) < 0 ? 0 : (u64)(s32)(length))
+#define UP_TO(length, most) ((u64)(length) > (most) ? (most) : (u64)(length))
+#define TIMES(count, unit) (UP_TO(count, 4096) * (unit))
+
+/* `length` bytes of user memory, of which `limit` are kept; nothing lies at 0, whatever its length. */
+static __always_inline u32 read_bytes(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
+{
+    u32 size = length > limit ? limit : length;
+
+    if (!from || read_user(to, BOUND(size, mask), (const void *)from)) {
         *slot = UNREADABLE;
         return 0;
     }
-    *slot = length > 128 ? size | CUT : size;
+    *slot = length > limit ? size | CUT : size;
     return size;
 }
 

@@ -62,8 +62,31 @@ static __always_inline u32 array_length(const char *text, u32 most)
     return length;
 }
 
+/* A member of a structure: `size` bytes at byte `at`, the highest of them with or without a sign. */
+static __always_inline u32 member_exists(const char *raw, u32 length, u32 at, u32 size, u32 is_signed)
+{
+    return length >= at + size;
+}
+
+static __always_inline u64 member(const char *raw, u32 length, u32 at, u32 size, u32 is_signed)
+{
+    const char *place = raw + at;
+
+    switch (size) {
+    case 1:
+        return *(const volatile u8 *)place;
+    case 2:
+        return is_signed ? *(const volatile s16 *)place : *(const volatile u16 *)place;
+    case 4:
+        return is_signed ? *(const volatile s32 *)place : *(const volatile u32 *)place;
+    default:
+        return *(const volatile u64 *)place;
+    }
+}
+
 #define AF_INET_ 2
 #define AF_INET6_ 10
+#define AF_VSOCK_ 40
 
 static __always_inline u32 sockaddr_family_exists(const char *raw, u32 length)
 {
@@ -75,16 +98,39 @@ static __always_inline u32 sockaddr_family(const char *raw, u32 length)
     return *(const volatile u16 *)raw;
 }
 
+/* Numbers in network order are swapped; the length of the address has been found to hold them. */
+static __always_inline u32 number_at(const char *raw, u32 at, u32 size, u32 swapped)
+{
+    if (size == 4) {
+        u32 number = *(const volatile u32 *)(raw + at);
+
+        return swapped ? __builtin_bswap32(number) : number;
+    }
+    u16 number = *(const volatile u16 *)(raw + at);
+
+    return swapped ? __builtin_bswap16(number) : number;
+}
+
+static __always_inline u32 sockaddr_number_exists(const char *raw, u32 length, u32 family, u32 at, u32 size, u32 swapped)
+{
+    return length >= at + size && sockaddr_family(raw, length) == family;
+}
+
+static __always_inline u32 sockaddr_number(const char *raw, u32 length, u32 family, u32 at, u32 size, u32 swapped)
+{
+    return number_at(raw, at, size, swapped);
+}
+
 static __always_inline u32 sockaddr_port_exists(const char *raw, u32 length)
 {
     u32 family = sockaddr_family(raw, length);
 
-    return length >= 4 && (family == AF_INET_ || family == AF_INET6_);
+    return (length >= 4 && (family == AF_INET_ || family == AF_INET6_)) || (length >= 8 && family == AF_VSOCK_);
 }
 
 static __always_inline u32 sockaddr_port(const char *raw, u32 length)
 {
-    return __builtin_bswap16(*(const volatile u16 *)(raw + 2));
+    return sockaddr_family(raw, length) == AF_VSOCK_ ? number_at(raw, 4, 4, 0) : number_at(raw, 2, 2, 1);
 }
 
 static __always_inline u32 sockaddr_addr_exists(const char *raw, u32 length)
@@ -127,27 +173,6 @@ static __always_inline u64 open_how_mode(const char *raw, u32 length)
 {
     return *(const volatile u64 *)(raw + 8);
 }
-
-#define CLONE_ARGS_MEMBER(name, offset)                                                              \
-    static __always_inline u32 clone_args_##name##_exists(const char *raw, u32 length)              \
-    {                                                                                               \
-        return length >= (offset) + 8;                                                              \
-    }                                                                                               \
-    static __always_inline u64 clone_args_##name(const char *raw, u32 length)                       \
-    {                                                                                               \
-        return *(const volatile u64 *)(raw + (offset));                                             \
-    }
-CLONE_ARGS_MEMBER(flags, 0)
-CLONE_ARGS_MEMBER(pidfd_address, 8)
-CLONE_ARGS_MEMBER(child_tidptr, 16)
-CLONE_ARGS_MEMBER(parent_tidptr, 24)
-CLONE_ARGS_MEMBER(exit_signal, 32)
-CLONE_ARGS_MEMBER(stack, 40)
-CLONE_ARGS_MEMBER(stack_size, 48)
-CLONE_ARGS_MEMBER(tls, 56)
-CLONE_ARGS_MEMBER(set_tid, 64)
-CLONE_ARGS_MEMBER(set_tid_size, 72)
-CLONE_ARGS_MEMBER(cgroup_fd, 80)
 
 /* MAX_ERRNO, include/linux/err.h: a result below is an address. */
 static __always_inline u32 result_error_exists(s64 ret)

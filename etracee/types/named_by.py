@@ -1,0 +1,57 @@
+"""Numbers whose names depend on another field: options of sockets, protocols of families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from etracee.fragments import Py, py, py_literal
+from etracee.types.base import Kind, Type, integer, parse_integer
+
+
+class NamedBy(Type):
+    """A number that has its names from the table that another field chooses."""
+
+    kind = Kind.NUMBER
+    doc = "number, named by another field"
+
+    def __init__(self, by: str, tables: Mapping[int, Mapping[str, int]], c: str = "s32") -> None:
+        """`by` is the other field; `tables` gives for its values the names and their numbers."""
+        self.storage = integer(c)
+        self.beside = by
+        self.tables = tables
+
+    def shower(self) -> Py:
+        """Print the name, or the number where it has none."""
+        names = {
+            choice: {number: name for name, number in reversed([*table.items()])}
+            for choice, table in self.tables.items()
+        }
+        return py("named_by.show({names})", names=py_literal(names))
+
+    def parse(self, text: str) -> int:
+        """Accept a name of any table, or a number."""
+        numbers = {table[text] for table in self.tables.values() if text in table}
+        if numbers:
+            return min(numbers)
+        try:
+            return parse_integer(text)
+        except ValueError:
+            message = f"{text!r} is neither a number nor a name that {self.beside} gives"
+            raise ValueError(message) from None
+
+    def implied(self, text: str) -> str | None:
+        """Return which values of the other field give this name, None of a number."""
+        choices = [str(choice) for choice, table in self.tables.items() if text in table]
+        return f"{self.beside} in ({', '.join(choices)})" if choices else None
+
+
+def show(names: Mapping[int, Mapping[int, str]]) -> Callable[..., int | str]:
+    """Return the function that prints a number by the table that the other value chooses."""
+
+    def name_of(value: int, choice: int | None = None) -> int | str:
+        return names.get(choice, {}).get(value, value) if choice is not None else value
+
+    return name_of
+
+
+TYPES = {"named_by": NamedBy}
