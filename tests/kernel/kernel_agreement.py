@@ -20,7 +20,7 @@ from kernel_strace import OPTIONS, read_calls
 from kernel_witness import Agreement, compare
 
 from etracee.catalog import EventType, load_catalog
-from etracee.catalog.model import Argument, PartOf
+from etracee.catalog.model import PartOf, Passed
 from etracee.types.base import Kind
 
 Command = Sequence[str | bytes | Path]
@@ -56,7 +56,7 @@ def fields_of(event: EventType) -> list[str]:
     for field in event.fields.values():
         whole = event.fields[field.origin.whole] if isinstance(field.origin, PartOf) else field
         listed = whole.kind is Kind.TEXTS and whole is not field
-        if isinstance(whole.origin, Argument) and field.kind is not Kind.OPAQUE and not listed:
+        if isinstance(whole.origin, Passed) and field.kind is not Kind.OPAQUE and not listed:
             found.append(field.name)
     return found
 

@@ -109,13 +109,17 @@ def split_arguments(text: str) -> Iterator[str]:
             yield part.strip()
 
 
+_COMMENT = re.compile(r"/\*(?:[^/*]|/\*[^/*]*\*/)*\*/")
+"""A comment, in which others may lie."""
+
+
 def _split(text: str, separator: str) -> Iterator[str]:
     """Yield the pieces of `text`; what is in brackets or comments separates nothing."""
     depth, start, at = 0, 0, 0
     while at < len(text):
         char = text[at]
-        if text.startswith("/*", at):
-            at = text.find("*/", at) + 2
+        if comment := _COMMENT.match(text, at):
+            at = comment.end()
             continue
         depth += (char in "([{") - (char in ")]}")
         if char == separator and not depth:
@@ -133,7 +137,8 @@ class Number:
     names: str | None = None
 
 
-_COMMENTED = re.compile(r"(?P<number>[^ ]+) /\* (?P<names>.*?) \*/")
+_COMMENTED = re.compile(r"(?P<number>[^ ]+) /\* (?P<names>.*) \*/")
+_UNKNOWN = re.compile(r" /\* \w*\?\?\?\w* \*/")
 _PLAIN = re.compile(r"-?[0-9]+|0x[0-9a-f]+|NULL")
 _NETWORK = re.compile(r"htons\((?P<number>.*)\)")
 _DEVICE = re.compile(r"makedev\((0x[0-9a-f]+|0), (0x[0-9a-f]+|0)\)")
@@ -149,8 +154,8 @@ def parse_number(text: str) -> Number | None:
     if len(found) < len(parts):
         return None
     value = functools.reduce(operator.or_, (part.value for part in found))
-    names = [part.names for part in found if part.names is not None]
-    return Number(value, "|".join(names) if names else None)
+    names = [part.names or hex(part.value) for part in found]
+    return Number(value, "|".join(names) if any(part.names for part in found) else None)
 
 
 def _parse_part(text: str) -> Number | None:
@@ -158,17 +163,28 @@ def _parse_part(text: str) -> Number | None:
         number, names = commented["number"], commented["names"]
         if not _PLAIN.fullmatch(number):
             return None
-        return Number(_integer(number), names if _is_names(names) else None)
+        known = _UNKNOWN.sub("", names)
+        return Number(_integer(number), known if _is_names(known) else None)
     if network := _NETWORK.fullmatch(text):
-        return _parse_part(network["number"])
+        found = _parse_part(network["number"])
+        return found and Number(*_swap(found))
     if device := _DEVICE.fullmatch(text):
         major, minor = (int(part, 16) for part in device.groups())
         return Number(minor & 0xFF | major << 8 | (minor & ~0xFF) << 12)
     return Number(_integer(text)) if _PLAIN.fullmatch(text) else None
 
 
+_NAMES = re.compile(r"[\w|<]+|(QCMD|makedev|_IOC)\([\w|, ]+\)")
+
+
+def _swap(found: Number) -> tuple[int, str | None]:
+    """Return a number of two bytes in network order, and its name."""
+    value = (found.value & 0xFF) << 8 | found.value >> 8
+    return value, found.names and f"htons({found.names})"
+
+
 def _is_names(comment: str) -> bool:
-    return "???" not in comment and bool(re.fullmatch(r"[\w|]+", comment))
+    return bool(_NAMES.fullmatch(comment)) and not _PLAIN.fullmatch(comment)
 
 
 def _integer(text: str) -> int:

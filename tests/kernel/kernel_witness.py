@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from kernel_differences import MEMBERS, explain, explain_absence, explain_surplus, place_of
+from kernel_differences import explain, explain_absence, explain_surplus, place_of
+from kernel_members import MEMBERS, pointed
 from kernel_run import Event, exact, exact_list
 from kernel_strace import Call, Text, parse_list, parse_number, parse_string
 
 from etracee.catalog import EventType, Field
-from etracee.catalog.model import Argument, PartOf
+from etracee.catalog.model import PartOf, Passed
+from etracee.expr.check import check
+from etracee.expr.evaluate import compile_tree
+from etracee.expr.scope import Report, scope_of
+from etracee.expr.tree import Test, leaves
 from etracee.types.base import Kind
 
 
@@ -165,14 +170,19 @@ def _compare_result(call: Call, event: Event) -> Difference | None:
 
 
 def _compare_field(call: Call, event: Event, kind: EventType, told: Field) -> Difference | None:
-    if not isinstance(told.origin, Argument | PartOf):
+    if not isinstance(told.origin, Passed | PartOf):
         return None
     text = text_of(call, kind, told)
     shown = shown_of(event, told)
-    problem = _problem(text, shown, told, event)
+    if told.when is not None and not _means_something(event, kind, told):
+        problem = None if shown is None else "it means nothing here"
+    elif _is_returned(kind, told) and event["ret"] < 0:
+        problem = None if shown is None else "the call has left nothing"
+    else:
+        problem = _problem(text, shown, told, event)
     if problem is None:
         return None
-    reason = explain(call, told.name, text, same_number=problem == _NAMES)
+    reason = explain(call, told.name, text, shown, same_number=problem == _NAMES)
     return Difference(call.name, told.name, text or "nothing", f"{shown!r} ({problem})", reason)
 
 
@@ -186,12 +196,13 @@ def text_of(call: Call, kind: EventType, told: Field) -> str | None:
             if whole is None
             else MEMBERS[type(kind.fields[origin.whole].type).__name__](whole, told.name)
         )
-    assert isinstance(origin, Argument)
+    assert isinstance(origin, Passed)
     place = place_of(call, told.name, origin.index)
     if isinstance(place, str):
         starts = (each for each in call.arguments if each.startswith(f"{place}="))
         return next((each.partition("=")[2] for each in starts), None)
-    return call.arguments[place] if place is not None and place < len(call.arguments) else None
+    text = call.arguments[place] if place is not None and place < len(call.arguments) else None
+    return text if origin.at is None else pointed(text, origin.at)
 
 
 def shown_of(event: Event, told: Field) -> object:
@@ -207,13 +218,33 @@ def _problem(text: str | None, shown: object, told: Field, event: Event) -> str 
     """Return what is wrong, or None."""
     if text is None:
         return None if shown is None else "strace has no value"
-    return _CHECKS[told.kind](text, shown, told, told.name in event.get("truncated", []))
+    cut = event.get("truncated", [])
+    whole = told.origin.whole if isinstance(told.origin, PartOf) else told.name
+    if shown is None and whole in cut:
+        return None
+    return _CHECKS[told.kind](text, shown, told, told.name in cut)
+
+
+def _is_returned(kind: EventType, told: Field) -> bool:
+    """Say whether the call leaves the value where it succeeds."""
+    whole = kind.fields[told.origin.whole] if isinstance(told.origin, PartOf) else told
+    return isinstance(whole.origin, Passed) and whole.origin.returned
+
+
+def _means_something(event: Event, kind: EventType, told: Field) -> bool:
+    """Say whether the catalog's condition for the field is fulfilled."""
+    scope = scope_of([kind], {}, {})
+    condition = check(told.when or "", scope, Report(lambda _: None))[kind.name]
+    read = {leaf.field for leaf in leaves(condition) if isinstance(leaf, Test)}
+    return compile_tree(condition)({f.name: f.type.read_shown(event[f.name]) for f in read}, ())
 
 
 _NAMES = "the same number, other names"
 
 
 def _check_number(text: str, shown: object, told: Field, cut: bool) -> str | None:
+    if text == str(shown):
+        return None
     theirs = parse_number(text)
     if theirs is None:
         return "strace has no number"
@@ -226,11 +257,18 @@ def _check_number(text: str, shown: object, told: Field, cut: bool) -> str | Non
         return f"more than {bits} bits"
     if (theirs.value - ours) % (1 << bits):
         return "another number"
-    if theirs.names is not None and theirs.names != str(shown):
+    if theirs.names is not None and not _are_same(theirs.names, str(shown)):
         return _NAMES
     if theirs.names is None and not _is_plain(str(shown)):
         return _NAMES
     return None
+
+
+def _are_same(theirs: str, ours: str) -> bool:
+    """Say whether the names are the same; a number among them may stand anywhere."""
+    words = theirs.split("|"), ours.split("|")
+    has_number = any(map(_is_plain, words[0]))
+    return sorted(words[0]) == sorted(words[1]) if has_number else theirs == ours
 
 
 def _is_plain(shown: str) -> bool:

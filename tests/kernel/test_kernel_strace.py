@@ -14,6 +14,7 @@ from kernel_processes import make_processes
 from kernel_programs import run_all
 from kernel_run import Etracee
 from kernel_stress import stress_calls
+from kernel_workloads import call_on_files, call_on_memory, call_on_sockets
 
 Command = Sequence[str | bytes | Path]
 
@@ -22,7 +23,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-WORKLOADS = [run_all, make_odd_calls, change_nothing, make_processes, stress_calls]
+WORKLOADS = (
+    run_all,
+    make_odd_calls,
+    change_nothing,
+    make_processes,
+    stress_calls,
+    call_on_files,
+    call_on_sockets,
+    call_on_memory,
+)
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
