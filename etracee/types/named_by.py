@@ -14,11 +14,17 @@ class NamedBy(Type):
     kind = Kind.NUMBER
     doc = "number, named by another field"
 
-    def __init__(self, by: str, tables: Mapping[int, Mapping[str, int]], c: str = "s32") -> None:
-        """`by` is the other field; `tables` gives for its values the names and their numbers."""
+    def __init__(
+        self, by: str, tables: Mapping[int, Mapping[str, int]], c: str = "s32", base: int = 10
+    ) -> None:
+        """`by` is the other field; `tables` gives for its values the names and their numbers.
+
+        With `base: 16`, numbers without a name are text in hexadecimal.
+        """
         self.storage = integer(c)
         self.beside = by
         self.tables = tables
+        self.base = base
 
     def shower(self) -> Py:
         """Print the name, or the number where it has none."""
@@ -26,7 +32,7 @@ class NamedBy(Type):
             choice: {number: name for name, number in reversed([*table.items()])}
             for choice, table in self.tables.items()
         }
-        return py("named_by.show({names})", names=py_literal(names))
+        return py("named_by.show({names}, {base})", names=py_literal(names), base=self.base)
 
     def parse(self, text: str) -> int:
         """Accept a name of any table, or a number."""
@@ -45,11 +51,12 @@ class NamedBy(Type):
         return f"{self.beside} in ({', '.join(choices)})" if choices else None
 
 
-def show(names: Mapping[int, Mapping[int, str]]) -> Callable[..., int | str]:
+def show(names: Mapping[int, Mapping[int, str]], base: int = 10) -> Callable[..., int | str]:
     """Return the function that prints a number by the table that the other value chooses."""
 
     def name_of(value: int, choice: int | None = None) -> int | str:
-        return names.get(choice, {}).get(value, value) if choice is not None else value
+        name = None if choice is None else names.get(choice, {}).get(value)
+        return name or (hex(value) if base == 16 else value)
 
     return name_of
 

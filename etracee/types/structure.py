@@ -25,10 +25,7 @@ class Structure(Type):
     @property
     def parts(self) -> Mapping[str, Part]:
         """The members, in the order of the catalog."""
-        return {
-            name: Part(kind, doc, member, "member", (at, *_shape(kind)))
-            for name, (at, kind, doc) in self.members.items()
-        }
+        return {name: _part(*told) for name, told in self.members.items()}
 
     def shower(self) -> Py:
         """Print the bytes in hexadecimal."""
@@ -37,6 +34,12 @@ class Structure(Type):
     def read_shown(self, _shown: object) -> object:
         """Rule tests give the parts instead."""
         raise ValueError(f"give its parts instead: {', '.join(self.members)}")
+
+
+def _part(at: int, kind: Type, doc: str) -> Part:
+    if kind.kind is Kind.TEXT:
+        return Part(kind, doc, text_member, None, (at, kind.storage.size))
+    return Part(kind, doc, member, "member", (at, *_shape(kind)))
 
 
 def _shape(kind: Type) -> tuple[int, int]:
@@ -49,6 +52,13 @@ def member(raw: bytes, at: int, size: int, is_signed: int) -> int | None:
     if len(raw) < at + size:
         return None
     return int.from_bytes(raw[at : at + size], "little", signed=bool(is_signed))
+
+
+def text_member(raw: bytes, at: int, size: int) -> bytes | None:
+    """Return the text in the `size` bytes at `at`; None where `raw` ends before."""
+    if len(raw) < at + size:
+        return None
+    return raw[at : at + size].partition(b"\0")[0]
 
 
 TYPES = {"structure": Structure}

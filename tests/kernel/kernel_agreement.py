@@ -22,6 +22,7 @@ from kernel_witness import Agreement, compare
 from etracee.catalog import EventType, load_catalog
 from etracee.catalog.model import PartOf, Passed
 from etracee.types.base import Kind
+from etracee.types.ids import Ids
 
 Command = Sequence[str | bytes | Path]
 
@@ -56,7 +57,8 @@ def fields_of(event: EventType) -> list[str]:
     for field in event.fields.values():
         whole = event.fields[field.origin.whole] if isinstance(field.origin, PartOf) else field
         listed = whole.kind is Kind.TEXTS and whole is not field
-        if isinstance(whole.origin, Passed) and field.kind is not Kind.OPAQUE and not listed:
+        opaque = field.kind is Kind.OPAQUE and not isinstance(field.type, Ids)
+        if isinstance(whole.origin, Passed) and not opaque and not listed:
             found.append(field.name)
     return found
 
@@ -73,9 +75,9 @@ def run_both(
     calls = read_calls(trace)
     assert calls, f"strace has seen nothing; stderr:\n{run.stderr}"
     assert not any(count.lost for count in run.summary.values()), run.stderr
-    events = run.events
-    before_strace = events[0]["tid"]
-    ours = [event for event in events if event["tid"] != before_strace]
+    traced = {call.tid for call in calls}
+    first = run.events[0]["tid"]  # what becomes strace has another name before
+    ours = [event for event in run.events if event["tid"] != first or first in traced]
     return compare(calls[1:], ours, types), run
 
 

@@ -6,8 +6,10 @@ Each table is by call and field, or by field alone. What stands in none of them 
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Mapping
 
+import kernel_differences_of_processes as processes
 from kernel_run import Event
 from kernel_strace import Call, parse_number, parse_string
 
@@ -34,6 +36,8 @@ _FUTEX_POSITIONS = {9: {"uaddr2": None, "val3": 4}, 10: {"utime": None, "uaddr2"
 def place_of(call: Call, field: str, index: int) -> int | str | None:
     """Return where a field, the kernel's argument `index`, stands among strace's arguments."""
     places = _POSITIONS.get(call.name, {})
+    if call.name == "ptrace":
+        places = processes.places_of_ptrace(call)
     if call.name == "futex" and (operation := parse_number(call.arguments[1])):
         places = _FUTEX_POSITIONS.get(operation.value & 0x7F, {})
     if call.name.startswith("quotactl") and len(call.arguments) == 3:
@@ -65,17 +69,25 @@ _CONTENT = {
     """,
     "strace prints the text at the address": "name_address",
 }
-CONTENT = {field: reason for reason, fields in _CONTENT.items() for field in fields.split()}
+
+
+def _reasons(*tables: Mapping[str, str]) -> dict[str, str]:
+    """Return the reason by field."""
+    pairs = [pair for table in tables for pair in table.items()]
+    return {field: reason for reason, fields in pairs for field in fields.split()}
+
+
+CONTENT = _reasons(_CONTENT, processes.CONTENT)
 """Fields that are an address, by what strace prints in its place."""
 
 _UNUSED = "strace leaves out arguments that the call does not use"
 _LEFT_OUT = {
     _UNUSED: """
         open.mode openat.mode mq_open.mode fcntl.arg ioctl.arg futex.utime futex.uaddr2 futex.val3
-        prctl.prctl_arg2 prctl.prctl_arg3 prctl.prctl_arg4 prctl.prctl_arg5 keyctl.prctl_arg2
-        keyctl.prctl_arg3 keyctl.prctl_arg4 keyctl.prctl_arg5 ptrace.data_address ptrace.data
+        prctl.prctl_arg2 prctl.prctl_arg3 prctl.prctl_arg4 prctl.prctl_arg5
         kcmp.idx1 kcmp.idx2 semctl.arg shmctl.arg quotactl.quota_id quotactl.quota_data
-        quotactl_fd.quota_id quotactl_fd.quota_data reboot.arg mremap.new_addr arch_prctl.prctl_arg2
+        quotactl_fd.quota_id quotactl_fd.quota_data reboot.arg mremap.new_addr
+        arch_prctl.arch_prctl_arg2
         modify_ldt.bytecount mq_open.mq_attr mknod.dev mknodat.dev membarrier.cpu_id
         syslog.buf syslog.len clone.parent_tidptr clone.child_tidptr clone.tls
         clone3.pidfd_address clone3.child_tidptr clone3.parent_tidptr clone3.tls clone3.set_tid
@@ -103,7 +115,7 @@ _LEFT_OUT = {
         preadv.pos_h pwritev.pos_h preadv2.pos_h pwritev2.pos_h
     """,
 }
-LEFT_OUT = {field: reason for reason, fields in _LEFT_OUT.items() for field in fields.split()}
+LEFT_OUT = _reasons(_LEFT_OUT, processes.LEFT_OUT)
 """Arguments that strace does not print, by call and field."""
 
 _NAMES = {
@@ -127,10 +139,11 @@ _NOT_TAKEN = "strace reads no text where the call does not"
 UNREAD = {
     "mount.fs_type": _NOT_TAKEN, "mount.mount_data": _NOT_TAKEN, "fsconfig.fs_key": _NOT_TAKEN,
     "fsconfig.fs_string": _NOT_TAKEN,
+    **_reasons(processes.OTHERWISE),
 }  # fmt: skip
-"""Texts of which strace prints the address."""
+"""Texts of which strace prints the address, and numbers that differ."""
 
-NAMES = {field: reason for reason, fields in _NAMES.items() for field in fields.split()}
+NAMES = _reasons(_NAMES, processes.NAMES)
 """Numbers to which strace gives other names, by call and field."""
 
 
@@ -184,6 +197,8 @@ _NEWER = {
 
 
 def _explain_names(text: str, shown: object) -> str | None:
+    if "???" in text or re.search(r"[ |]0x[0-9a-f]+ \*/$", text):
+        return "strace has no name for it, or for some of its bits"
     if _NEWER & {*str(shown).split("|")}:
         return "strace is older than the name"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+import kernel_members_of_processes as processes
 from kernel_strace import parse_list, parse_number, parse_struct
 
 _COMMENT = re.compile(r" /\* [^/]* \*/$")
@@ -14,6 +15,7 @@ Way = tuple[int | str, ...]
 
 _HEADER = (0, "msg_hdr")
 _WAYS: Mapping[str, tuple[Way, ...]] = {
+    **processes.WAYS,
     "fd0": ((0,),),
     "fd1": ((1,),),
     "option_value": ((0,),),
@@ -67,8 +69,8 @@ def _struct(text: str) -> str:
 
 def pointed(text: str | None, at: int) -> str | None:
     """Return what the pointer at byte `at` of a `struct msghdr`, or of the first of many, tells."""
-    found = follow(text, (POINTED[at],))
-    return follow(text, (*_HEADER, POINTED[at])) if found is None else found
+    names = (POINTED[at],), (*_HEADER, POINTED[at]), ("pathname",)
+    return next((found for way in names if (found := follow(text, way)) is not None), None)
 
 
 def _member_of_structure(text: str, name: str) -> str | None:
@@ -122,5 +124,6 @@ MEMBERS: Mapping[str, Callable[[str, str], str | None]] = {
     "OpenHow": lambda text, name: parse_struct(text).get(name),
     "Structure": _member_of_structure,
     "Buffers": _member_of_buffers,
+    **processes.MEMBERS,
 }
 """By the type of a whole: what strace prints of its part of some name."""

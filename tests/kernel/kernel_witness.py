@@ -101,8 +101,11 @@ def compare(
     """Compare thread by thread, in the order of the calls' ends; only calls of `types` count."""
     agreement = Agreement()
     theirs, ours = defaultdict(list), defaultdict(list)
+    seen = {name_of(event) for event in events}
     for call in calls:
-        if call.name in types:
+        if call.name in types and call.name not in seen and explain_absence(call):
+            _compare_pair(agreement, call, None, types)
+        elif call.name in types:
             theirs[call.tid].append(call)
     for event in events:
         ours[event["tid"]].append(event)
@@ -236,7 +239,12 @@ def _means_something(event: Event, kind: EventType, told: Field) -> bool:
     scope = scope_of([kind], {}, {})
     condition = check(told.when or "", scope, Report(lambda _: None))[kind.name]
     read = {leaf.field for leaf in leaves(condition) if isinstance(leaf, Test)}
-    return compile_tree(condition)({f.name: f.type.read_shown(event[f.name]) for f in read}, ())
+    return compile_tree(condition)({each.name: _value(event, each) for each in read}, ())
+
+
+def _value(event: Event, told: Field) -> object:
+    shown = event[told.name]
+    return None if shown is None else told.type.read_shown(shown)
 
 
 _NAMES = "the same number, other names"
@@ -316,6 +324,16 @@ def _check_address(text: str, shown: object, told: Field, cut: bool) -> str | No
     return None if str(address) == shown else "another address"
 
 
+def _check_ids(text: str, shown: object, told: Field, cut: bool) -> str | None:
+    elements = [parse_number(each) for each in parse_list(text) or []]
+    if None in elements or not elements:
+        return None if shown is None or shown == [] else "strace has no list"
+    theirs = [each.value for each in elements if each is not None]
+    if not isinstance(shown, list) or theirs[: len(shown)] != shown:
+        return "another list"
+    return None if cut or len(theirs) == len(shown) else "another length"
+
+
 _Check = Callable[[str, object, Field, bool], str | None]
 _CHECKS: Mapping[Kind, _Check] = {
     Kind.NUMBER: _check_number,
@@ -323,4 +341,5 @@ _CHECKS: Mapping[Kind, _Check] = {
     Kind.TEXT: _check_text,
     Kind.TEXTS: _check_texts,
     Kind.ADDRESS: _check_address,
+    Kind.OPAQUE: _check_ids,
 }

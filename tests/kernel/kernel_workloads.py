@@ -25,6 +25,16 @@ def call_on_memory(work: Path) -> Sequence[str | Path]:
     return _command(work, "memory_calls")
 
 
+def call_on_processes(work: Path) -> Sequence[str | Path]:
+    """Children, signals, properties, namespaces and tracing."""
+    return _command(work, "process_calls")
+
+
+def call_on_privileges(work: Path) -> Sequence[str | Path]:
+    """Ids, capabilities, keys, and the kernel itself."""
+    return _command(work, "privilege_calls")
+
+
 def _command(work: Path, name: str) -> Sequence[str | Path]:
     """Return the command: the program is told where it may make files."""
     text = (_SOURCES / f"{name}.c").read_text()

@@ -14,7 +14,13 @@ from kernel_processes import make_processes
 from kernel_programs import run_all
 from kernel_run import Etracee
 from kernel_stress import stress_calls
-from kernel_workloads import call_on_files, call_on_memory, call_on_sockets
+from kernel_workloads import (
+    call_on_files,
+    call_on_memory,
+    call_on_privileges,
+    call_on_processes,
+    call_on_sockets,
+)
 
 Command = Sequence[str | bytes | Path]
 
@@ -32,6 +38,8 @@ WORKLOADS = (
     call_on_files,
     call_on_sockets,
     call_on_memory,
+    call_on_processes,
+    call_on_privileges,
 )
 
 

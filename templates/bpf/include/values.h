@@ -84,6 +84,17 @@ static __always_inline u64 member(const char *raw, u32 length, u32 at, u32 size,
     }
 }
 
+/* A number of 64 bits of which the 32-bit halves lie apart. */
+static __always_inline u32 halves_exists(const char *raw, u32 length, u32 low, u32 high)
+{
+    return length >= high + 4;
+}
+
+static __always_inline u64 halves(const char *raw, u32 length, u32 low, u32 high)
+{
+    return *(const volatile u32 *)(raw + low) | (u64) * (const volatile u32 *)(raw + high) << 32;
+}
+
 #define AF_INET_ 2
 #define AF_INET6_ 10
 #define AF_VSOCK_ 40
