@@ -1,8 +1,9 @@
-"""Sets of flags as they are written in YAML."""
+"""Lengths and sets of flags as they are written in YAML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Key
@@ -12,6 +13,14 @@ class Entry(BaseModel):
     """Base of everything written: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LengthEntry(Entry):
+    """A length that lies in user memory: a number `c` at byte `at` behind the argument `of`."""
+
+    of: str
+    at: int = 0
+    c: Literal["s32", "u64"] = "s32"
 
 
 class ShiftEntry(Entry):

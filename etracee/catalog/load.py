@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from etracee.catalog.compat import add_abi_calls
-from etracee.catalog.entries import FlagsEntry, ShiftEntry
+from etracee.catalog.entries import FlagsEntry, LengthEntry, ShiftEntry
 from etracee.catalog.model import (
     Absent,
     Argument,
@@ -28,7 +28,6 @@ from etracee.catalog.model import (
     FileOf,
     Flow,
     Length,
-    LengthEntry,
     LifecycleEntry,
     LookUp,
     PartOf,

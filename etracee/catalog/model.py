@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Key
 
-from etracee.catalog.entries import Entry
+from etracee.catalog.entries import Entry, LengthEntry
 from etracee.types import Kind, Part, Type
 
 SYSCALL = "syscall."
@@ -28,14 +28,6 @@ class Flow(str, enum.Enum):
     IMAGE = "image"  # sched_process_exec
     EXIT = "exit"  # sched_process_exit, when the last thread ends
     REQUEST = "request"  # of io_uring: kept when it is submitted, sent when it is complete
-
-
-class LengthEntry(Entry):
-    """A length that lies in user memory: a number `c` at byte `at` behind the argument `of`."""
-
-    of: str
-    at: int = 0
-    c: Literal["s32", "u64"] = "s32"
 
 
 class FieldEntry(BaseModel):
@@ -237,9 +229,8 @@ class Length:
 class Passed:
     """Where something is told by the call's argument number `index`, from 0.
 
-    `length` tells how long what it points to is, where the type does not. What is `returned` is
-    there only after success. `at` is where, in the structure that it points to, another pointer
-    lies to the value.
+    `length` tells how long what it points to is. What is `returned` is there after success alone.
+    `at` is where, in the structure that it points to, a pointer to the value lies.
     """
 
     index: int

@@ -11,12 +11,12 @@ from etracee.types.number import Number
 from etracee.types.structure import member
 
 _ENTRY = struct.Struct("<QQ")
-_ENTRIES = 256
+_ENTRIES = 64
 """Entries of a list that are read. The kernel takes 1024 (UIO_MAXIOV)."""
 
 
 class Buffers(Type):
-    """A list of buffers, of which the first 256 are read; a longer list counts as cut."""
+    """A list of buffers, of which the first 64 are read; a longer list counts as cut."""
 
     kind = Kind.OPAQUE
     capture = "bytes"

@@ -138,8 +138,8 @@ static void use_descriptors(void)
     call(pwrite64, fd, buffer, 5L, 9L);
     call(pread64, fd, buffer, 5L, -1L);
     call(readv, fd, vectors, 3L);
-    call(writev, fd, vectors, 256L);
-    call(writev, fd, vectors, 257L);
+    call(writev, fd, vectors, 64L);
+    call(writev, fd, vectors, 65L);
     call(writev, fd, vectors, 300L);
     call(writev, fd, vectors, 0L);
     call(writev, fd, vectors, -1L);

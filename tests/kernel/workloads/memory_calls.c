@@ -74,9 +74,9 @@ static void reach_into(int pid)
         remote[index] = (struct iovec){other + index % 60, index % 4};
     }
     call(process_vm_readv, pid, local, 3L, remote, 5L, 0L);
-    call(process_vm_writev, pid, local, 200L, remote, 100L, 0L);
-    call(process_vm_readv, pid, local, 256L, remote, 256L, 0L);
-    call(process_vm_readv, pid, local, 257L, remote, 300L, 0L);
+    call(process_vm_writev, pid, local, 60L, remote, 50L, 0L);
+    call(process_vm_readv, pid, local, 64L, remote, 64L, 0L);
+    call(process_vm_readv, pid, local, 65L, remote, 300L, 0L);
     call(process_vm_readv, -1, nowhere, 1L, remote, 1L, 5L);
     call(process_vm_readv, pid, local, 1L, nowhere, 2L, 0L);
     call(process_vm_readv, pid, 0L, 0L, 0L, 0L, 0L);
