@@ -19,6 +19,7 @@ from etracee.catalog.model import (
     Origin,
     PartOf,
     PlaceEntry,
+    Reading,
     ReturnValue,
     SocketOf,
     Source,
@@ -101,7 +102,7 @@ def _origin(field: Field, own: Places, by_index: Mapping[int, InRequest]) -> Ori
     if isinstance(origin, Argument):
         return own.get(field.name)
     if not isinstance(origin, FileOf):
-        return None if isinstance(origin, Elapsed | SocketOf) else origin
+        return None if isinstance(origin, Elapsed | SocketOf | Reading) else origin
     if not isinstance(field.type, Path):
         return None
     told = (origin.name, origin.at, origin.fd)

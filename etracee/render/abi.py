@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import AbiArgument, AbiCall, Argument, Constant, Id16, Pages
+from etracee.catalog.model import AbiArgument, AbiCall, Argument, Constant, Id16, Pages, Passed
 from etracee.event import ABI_NUMBER, NATIVE
 from etracee.fragments import C, c, c_ident, c_int
 from etracee.plan import EventPlan, Hook, Plan
@@ -17,7 +17,7 @@ ABI_ARGUMENTS = 6
 ABI_TEMPLATES = {Flow.SYSCALL: "abi_syscall.c.j2", Flow.EXEC: "abi_exec.c.j2"}
 NUMBER_STEP = Step("capture/scalar.c.j2", c_ident(ABI_NUMBER), value=C("number"))
 
-_CAPTURES = {"scalar", "string", "strings", "sockaddr", "array", "path"}
+_CAPTURES = {"scalar", "string", "strings", "bytes", "array", "path"}
 """Ways of capturing that hold for 32-bit programs too; other structures differ there."""
 
 
@@ -29,9 +29,10 @@ def native_steps(event: EventPlan) -> Iterator[Step]:
 
 def abi_step(field: Field, step: Step) -> Step:
     """Return the step as it is for a 32-bit call: vectors have pointers of four bytes."""
-    if not isinstance(field.origin, Argument):
+    if not isinstance(field.origin, Passed):
         return step
-    if field.type.capture not in _CAPTURES:
+    is_behind_pointer = field.origin.at is not None
+    if field.type.capture not in _CAPTURES or not field.type.is_portable or is_behind_pointer:
         return Step("capture/unreadable.c.j2", step.name)
     if field.type.capture == "strings":
         return replace(step, template="capture/abi_strings.c.j2")

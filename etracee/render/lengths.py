@@ -14,16 +14,20 @@ def length_of(kind: Type, told: Length | None, register: Callable[[int], C]) -> 
 
     `register` returns the call's argument of a number.
     """
-    most = kind.most or 0
     if told is None:
-        return c_int(most)
+        return c_int(kind.most or 0)
     value = c("({t}){v}", t=C(told.c), v=register(told.index))
     if told.at is not None:
         value = c("USER({t}, {v} + {at})", t=C(told.c), v=register(told.index), at=told.at)
-    if told.c.startswith("s"):
+    return bytes_told(kind, value, told.c)
+
+
+def bytes_told(kind: Type, value: C, c_type: str) -> C:
+    """Return the bytes of a value of which `value`, of type `c_type`, tells the length."""
+    if c_type.startswith("s"):
         value = c("POSITIVE({value})", value=value)
     if kind.unit > 1:
         value = c("TIMES({value}, {unit})", value=value, unit=kind.unit)
     if not kind.counts_excess:
-        value = c("UP_TO({value}, {most})", value=value, most=most)
+        value = c("UP_TO({value}, {most})", value=value, most=kind.most or 0)
     return value

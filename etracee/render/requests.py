@@ -10,7 +10,9 @@ from etracee.catalog.model import FileOf, InRequest, PlaceEntry, ReturnValue, Tr
 from etracee.fragments import C, c, c_ident, c_int
 from etracee.plan import EventPlan, Hook, Plan
 from etracee.render.filters import bytes_before, ones
+from etracee.render.lengths import bytes_told
 from etracee.render.views import NOTHING, RequestView, Step
+from etracee.types import Type
 
 Offset = Callable[[str], C]
 
@@ -47,9 +49,10 @@ class RequestSteps:
             f"capture/{memory}{field.type.capture}.c.j2",
             name,
             value=self.address(place, field.type.capture),
-            length=self.length(place),
+            length=self.length(place, field.type),
             mask=ones(bytes_before(self.event, slot)),
             limit=slot.limit,
+            limit_mask=ones(slot.limit),
         )
 
     def path(self, field: Field, origin: FileOf) -> Step:
@@ -94,14 +97,17 @@ class RequestSteps:
         form = "find_address({b}, {o})" if place.or_alone else "{b} + {o}"
         return c(form, b=base, o=offset)
 
-    def length(self, place: PlaceEntry) -> C:
+    def length(self, place: PlaceEntry, kind: Type) -> C:
+        """Return the bytes of a value, as the request tells them."""
         if place.length is None:
             return NOTHING
-        if self.refused:
-            return self.entry(place.entry_length or "len", place.entry_length_c)
-        if isinstance(place.length, int):
+        if isinstance(place.length, int) and not (self.refused and place.entry_length):
             return c_int(place.length)
-        return self.value(place.length, place.length_c)
+        if self.refused:
+            told, c_type = place.entry_length or "len", place.entry_length_c
+            return bytes_told(kind, self.entry(told, c_type), c_type)
+        assert not isinstance(place.length, int)
+        return bytes_told(kind, self.value(place.length, place.length_c), place.length_c)
 
     def entry(self, member: str, kind: str) -> C:
         return c("READ({t}, entry, {o})", t=c_ident(kind), o=self.offset(f"io_uring_sqe.{member}"))

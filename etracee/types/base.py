@@ -78,6 +78,8 @@ class Type:
     """Bytes of what the length of a variable value counts."""
     counts_excess: ClassVar[bool] = True
     """Whether a variable value of more than `most` bytes counts as cut."""
+    is_portable: bool = True
+    """Whether the value lies in the memory of a 32-bit program as in that of a 64-bit one."""
     in_c: ClassVar[bool] = True
     """Whether the record holds the value as it is, so that the kernel can compare it."""
     missing: int | None = None

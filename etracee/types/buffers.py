@@ -22,6 +22,7 @@ class Buffers(Type):
     capture = "bytes"
     storage = VARIABLE
     unit = _ENTRY.size
+    is_portable = False
     most = _ENTRIES * _ENTRY.size + _ENTRY.size // 2
     """Half an entry more tells a longer list from one that is whole."""
     doc = "list of buffers"

@@ -17,10 +17,13 @@ class Structure(Type):
     counts_excess = False
     doc = "structure"
 
-    def __init__(self, size: int, members: Mapping[str, tuple[int, Type, str]]) -> None:
+    def __init__(
+        self, size: int, members: Mapping[str, tuple[int, Type, str]], *, is_portable: bool = False
+    ) -> None:
         """`size` is how many bytes are read; `members` tells offset, type and meaning of each."""
         self.most = size
         self.members = members
+        self.is_portable = is_portable
 
     @property
     def parts(self) -> Mapping[str, Part]:

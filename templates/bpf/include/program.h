@@ -182,15 +182,15 @@ static __always_inline u32 read_bytes(char *to, u64 from, u64 length, u16 *slot,
 }
 
 /* The same, of the kernel's own copy. */
-static __always_inline u32 read_kernel_bytes(char *to, u64 from, s32 length, u16 *slot)
+static __always_inline u32 read_kernel_bytes(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
 {
-    u32 size = length < 0 ? 0 : length > 128 ? 128 : length;
+    u32 size = length > limit ? limit : length;
 
-    if (read_kernel(to, BOUND(size, 255), (const void *)from)) {
+    if (read_kernel(to, BOUND(size, mask), (const void *)from)) {
         *slot = UNREADABLE;
         return 0;
     }
-    *slot = length > 128 ? size | CUT : size;
+    *slot = length > limit ? size | CUT : size;
     return size;
 }
 
