@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -68,9 +69,10 @@ class Reloaded:
         """Count the descriptors of the kernel's half by kind: programs, maps, links, hooks."""
         kinds: collections.Counter[str] = collections.Counter()
         for path in Path(f"/proc/{self.pid}/fd").iterdir():
-            target = str(path.readlink())
-            if target.startswith("anon_inode:"):
-                kinds[target] += 1
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                target = str(path.readlink())
+                if target.startswith("anon_inode:"):
+                    kinds[target] += 1
         return kinds
 
     def resident(self) -> int:
