@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import click
 
@@ -34,6 +34,20 @@ def _fields() -> Iterable[Row]:
     for event in catalog.events.values():
         for field in event.fields.values():
             yield (field.name, event.name, field.type.doc, field.read_from, field.doc)
+
+
+MOST_EVENTS = 3
+"""Events that are named of a field where all fields are shown; NAMES shows the others."""
+
+
+def _merge_events(rows: Iterable[Row], most: int | None) -> Iterator[Row]:
+    """Yield one row for what is the same field in several events, of which `most` are named."""
+    events: dict[Row, list[str]] = {}
+    for name, event, *rest in rows:
+        events.setdefault((name, *rest), []).append(event)
+    for (name, *rest), named in events.items():
+        more = f" and {len(named) - most} more" if most and len(named) > most else ""
+        yield (name, ", ".join(named[:most]) + more, *rest)
 
 
 def _operators() -> Iterable[Row]:
@@ -95,6 +109,8 @@ def command(subject: str, names: tuple[str, ...]) -> None:
     """
     head, *rows = _SUBJECTS[subject]()
     shown = [row for row in rows if not names or set(names) & set(row[:2])]
+    if subject == "fields":
+        shown = list(_merge_events(shown, None if names else MOST_EVENTS))
     if not shown:
         tell(f"no {subject} of that name")
         sys.exit(2)
