@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from etracee.catalog.model import AbiCall, AbiCallEntry, EventType, Flow, SyscallEntry
+from etracee.catalog.entries import AbiCallEntry, Flow, SyscallEntry
+from etracee.catalog.model import AbiCall, EventType
 
 _DECODED = (Flow.SYSCALL, Flow.EXEC)
 """What makes and ends processes is told by the scheduler, whatever the call."""

@@ -6,17 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from etracee.catalog.entries import PlaceEntry, TracepointEntry
 from etracee.catalog.load import REQUESTS, find_families, read_data
-from etracee.catalog.model import (
-    Catalog,
-    EventType,
-    Field,
-    FileOf,
-    InRequest,
-    PlaceEntry,
-    TracepointEntry,
-    Unseen,
-)
+from etracee.catalog.model import Catalog, EventType, Field, FileOf, InRequest, Unseen
 from etracee.catalog.requests import read_hooks
 
 

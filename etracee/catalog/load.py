@@ -12,7 +12,18 @@ from typing import Any
 import yaml
 
 from etracee.catalog.compat import add_abi_calls
-from etracee.catalog.entries import FlagsEntry, LengthEntry, ShiftEntry
+from etracee.catalog.entries import (
+    FeedEntry,
+    FieldEntry,
+    FlagsEntry,
+    Flow,
+    LengthEntry,
+    LifecycleEntry,
+    PathEntry,
+    Registers,
+    ShiftEntry,
+    SyscallEntry,
+)
 from etracee.catalog.model import (
     Absent,
     Argument,
@@ -22,23 +33,16 @@ from etracee.catalog.model import (
     Elapsed,
     EventType,
     Feed,
-    FeedEntry,
     Field,
-    FieldEntry,
     FileOf,
-    Flow,
     Length,
-    LifecycleEntry,
     LookUp,
     PartOf,
     Passed,
-    PathEntry,
     Reading,
-    Registers,
     ReturnValue,
     SocketOf,
     Source,
-    SyscallEntry,
     Walk,
 )
 from etracee.catalog.requests import read_requests

@@ -6,24 +6,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from etracee.catalog.entries import Flow, OperationEntry, PlaceEntry, TracepointEntry
 from etracee.catalog.model import (
     Argument,
     Elapsed,
     EventType,
     Field,
     FileOf,
-    Flow,
     InRequest,
     Operation,
-    OperationEntry,
     Origin,
     PartOf,
-    PlaceEntry,
     Reading,
     ReturnValue,
     SocketOf,
     Source,
-    TracepointEntry,
 )
 from etracee.types.path import Path
 

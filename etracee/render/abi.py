@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import AbiArgument, AbiCall, Argument, Constant, Id16, Pages, Passed
+from etracee.catalog.entries import AbiArgument, Constant, Id16, Pages
+from etracee.catalog.model import AbiCall, Argument, Passed
 from etracee.event import ABI_NUMBER, NATIVE
 from etracee.fragments import C, c, c_ident, c_int
 from etracee.plan import EventPlan, Hook, Plan

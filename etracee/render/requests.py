@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from etracee.catalog import Field, Flow
-from etracee.catalog.model import FileOf, InRequest, PlaceEntry, ReturnValue, TracepointEntry, Walk
+from etracee.catalog.entries import PlaceEntry, TracepointEntry
+from etracee.catalog.model import FileOf, InRequest, ReturnValue, Walk
 from etracee.fragments import C, c, c_ident, c_int
 from etracee.plan import EventPlan, Hook, Plan
 from etracee.render.filters import bytes_before, ones
