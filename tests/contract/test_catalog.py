@@ -250,6 +250,20 @@ NOT_CALLS = {"syscalls", "arch_specific_syscall", "sync_file_range2"}
 """Of the generic header: bounds, and what other architectures have in place of a call."""
 
 
+@pytest.mark.parametrize("path", sorted(DATA.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_no_key_is_written_twice(path: Path) -> None:
+    """The second would silently stand for both."""
+    nodes = [yaml.compose(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            assert len(set(keys)) == len(keys), str(node.start_mark)
+            nodes += [value for _, value in node.value]
+
+
 def _names(table: str) -> dict[str, int]:
     loaded = yaml.safe_load((DATA / "names" / f"{table}.yaml").read_text())
     return {str(name): int(number) for name, number in loaded.items()}
