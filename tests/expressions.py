@@ -275,8 +275,7 @@ def _structures(draw: st.DrawFn, field: Field, known: Constants) -> bytes:
     fitting = [n for n in near if -(1 << 63) <= n < 1 << 64]
     words = st.one_of(st.sampled_from([*fitting, 0]), st.integers(0, (1 << 64) - 1))
     raw = b"".join(
-        struct.pack("<Q", word & 0xFFFFFFFFFFFFFFFF)
-        for word in draw(st.lists(words, min_size=8, max_size=8))
+        struct.pack("<Q", word & 0xFFFFFFFFFFFFFFFF) for word in draw(st.lists(words, max_size=8))
     )
     return raw[: draw(st.sampled_from([64, 64, 64, 0, 1, 3, 4, 8, 15, 16, 24]))]
 

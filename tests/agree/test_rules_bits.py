@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hostc
 from expressions import samples
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from rule_sets import Written, disagreements, fields_of, written
 
@@ -22,7 +22,7 @@ NO_SHRINKING = (Phase.explicit, Phase.generate)
 garbage = st.sampled_from([b"\0", b"\xa5", b"ab/", b"\xff", b"a"])
 
 
-def check(rules: Written, data: st.DataObject) -> None:
+def check(rules: Written, data: st.DataObject, records: int = RECORDS) -> None:
     """Put records to the tests of the program and to the decoder."""
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
@@ -31,7 +31,7 @@ def check(rules: Written, data: st.DataObject) -> None:
         reader = hostc.reader_of(import_decoder(directory / "decoder.py"), Clock())
     wrong = []
     for event in built.plan.events:
-        for _ in range(RECORDS):
+        for _ in range(records):
             sample = data.draw(samples(event.layout, fields_of(event.name), rules.known))
             record = hostc.pack(event.layout, sample.packed, sample.cut, data.draw(garbage))
             judged = built.judge(event.name, record)
@@ -64,7 +64,12 @@ def test_few_rules(rules: Written, data: st.DataObject) -> None:
     check(rules, data)
 
 
-@settings(max_examples=2, phases=NO_SHRINKING)
-@given(written(events=1, least=70, most=80), st.data())
+@settings(
+    max_examples=2,
+    phases=NO_SHRINKING,
+    suppress_health_check=[HealthCheck.large_base_example],  # as many rules as it is about
+)
+@given(written(events=1, least=65, most=68), st.data())
 def test_more_rules_than_bits(rules: Written, data: st.DataObject) -> None:
-    check(rules, data)
+    """Fewer records: the rules alone are nearly as much as hypothesis draws for an example."""
+    check(rules, data, records=2)
