@@ -11,10 +11,8 @@ UNKNOWN = (1 << 64) - 1
 class Duration(Number):
     """Nanoseconds from entry to exit; missing where the entry was not seen."""
 
-    missing = UNKNOWN
-
     def __init__(self) -> None:
-        super().__init__("u64")
+        super().__init__("u64", missing=UNKNOWN)
         self.doc = "duration in ns"
 
 

@@ -127,7 +127,7 @@ def prove(plan: Plan, directory: Path) -> Proof:
     (directory / OFFSETS).write_text(render_offsets(Btf(), program.offsets))
     (directory / "decoder.py").write_text(program.python)
     hooks = {e.name: Hook("raw_tracepoint", "", str(_name(e.name)), 0) for e in plan.events}
-    attached = frozenset(hook.function for hook in hooks.values())
+    attached = frozenset(hook.stub for hook in hooks.values())
     running = Running(0, {}, attached, plan.attach, plan.typed_loads)
     loaded = load_and_attach(replace(plan, hooks=tuple(hooks.values())), directory, running)
     return Proof(
