@@ -18,6 +18,7 @@ import hostc
 
 from etracee.clock import Clock
 from etracee.decoding import Found, Reader, import_decoder
+from etracee.event import EventLayout
 from etracee.fragments import C, c, c_ident
 from etracee.kernel import bpf
 from etracee.kernel.btf import Btf
@@ -26,6 +27,7 @@ from etracee.plan import Hook, Plan
 from etracee.render import render_program
 from etracee.render.cview import view_program
 from etracee.render.environment import environment
+from etracee.render.program import name_offset
 from etracee.render.views import EventView, Step
 from etracee.runtime.handover import Running
 from etracee.runtime.load import OFFSETS, PROGRAM, load_and_attach
@@ -121,8 +123,9 @@ class Proof:
 def prove(plan: Plan, directory: Path) -> Proof:
     """Compile and load the plan's program, attached to nothing."""
     program = render_program(plan)
-    view = view_program(plan, lambda path: c_ident("OFFSET_" + path))
-    source = program.c + "".join(_function(event) for event in view.events)
+    view = view_program(plan, name_offset)
+    layouts = {c_ident(event.name): event.layout for event in plan.events}
+    source = program.c + "".join(_function(e, layouts[e.name]) for e in view.events)
     (directory / PROGRAM).write_text(source)
     (directory / OFFSETS).write_text(render_offsets(Btf(), program.offsets))
     (directory / "decoder.py").write_text(program.python)
@@ -152,30 +155,32 @@ def _name(event: str) -> C:
     return c("proof_{event}", event=c_ident(event))
 
 
-def _function(event: EventView) -> str:
+def _function(event: EventView, layout: EventLayout) -> str:
     places = {slot.name: index for index, slot in enumerate(event.variable)}
-    steps = tuple(_given(step, places) for step in event.steps if step.template not in _PREPARED)
+    variable = {c_ident(slot.name) for slot in layout.variable}
+    captured = (step for step in event.steps if step.test or step.name in variable)
+    steps = tuple(_given(step, places) for step in captured)
     template = environment().from_string(_RUN)
     return template.render(
         event=replace(event, steps=steps), function=_name(event.name), most=MOST_GIVEN
     )
 
 
-_PREPARED = ("capture/scalar.c.j2", "capture/array.c.j2", "capture/wait_status.c.j2")
-"""What the prepared record has already."""
+_GIVEN = ("capture/string.c.j2", "capture/strings.c.j2", "capture/bytes.c.j2")
+"""What reads the memory of the process. The prepared record has all values of fixed size."""
 
 
 def _given(step: Step, places: Mapping[C, int]) -> Step:
-    """Let a capture read from where the test has put the value; paths are not for the kernel."""
+    """Let a capture read from where the test has put the value; what the kernel has is missing."""
     if step.test:
         return step
-    if step.template.startswith("capture/path"):
+    if step.template not in _GIVEN:
         return Step("capture/unreadable.c.j2", step.name)
     place = places[step.name]
     return replace(
         step,
         value=c("given.from[{n}]", n=place),
-        length=c("(s32)given.length[{n}]", n=place),
+        length=c("given.length[{n}]", n=place),
     )
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from kernel_proof import Proof, Raw, prove
 from rule_sets import Written, disagreements, fields_of, written
 
+from etracee.catalog.model import Passed
 from etracee.event import CUT, UNREADABLE
 from etracee.plan import EventPlan
 from etracee.types import Kind
-from etracee.types.path import Path as FilePath
 
 EVENTS = 40
 """Of each type, for each program: a program takes long to compile, an event microseconds."""
@@ -109,7 +109,7 @@ def in_memory(event: EventPlan, drawn: Sample) -> tuple[Raw, Sample]:
     packed, cut = dict(drawn.packed), []
     for slot in event.layout.variable:
         value, field = packed[slot.name], fields[slot.name]
-        if isinstance(field.type, FilePath):
+        if not isinstance(field.origin, Passed):
             packed[slot.name] = None
             continue
         if value is None:
