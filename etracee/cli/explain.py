@@ -11,7 +11,7 @@ from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.explain import Attachment, explain, render_text
 from etracee.kernel.bpf import possible_cpus
 from etracee.kernel.btf import open_btf
-from etracee.kernel.probe import choose_attachment
+from etracee.kernel.probe import cheapest_attachment, choose_attachment
 from etracee.plan import Request, attach_by, count_tracepoints, make_plan
 from etracee.problems import ProblemsError
 from etracee.source_set import load_source_set
@@ -66,7 +66,8 @@ def _attachment(wanted: str, tracepoints: int) -> Attachment:
     if wanted != "auto":
         return Attachment(wanted, "as was asked for")
     if os.geteuid() != 0:
-        return Attachment("tracepoint", "the cheapest way; only root can ask this kernel for it")
+        cheapest = cheapest_attachment(tracepoints)
+        return Attachment(cheapest, "the cheapest way; only root can ask this kernel for it")
     try:
         found = choose_attachment(wanted, tracepoints)
     except ProblemsError as error:

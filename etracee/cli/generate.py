@@ -9,7 +9,8 @@ import click
 from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.kernel.btf import VMLINUX, Btf, open_btf
 from etracee.kernel.offsets import architecture_of, render_offsets
-from etracee.plan import Plan, Request, attach_by, make_plan
+from etracee.kernel.probe import cheapest_attachment
+from etracee.plan import Plan, Request, attach_by, count_tracepoints, make_plan
 from etracee.problems import tell, wrong
 from etracee.render import Program, render_program
 from etracee.source_set import load_source_set
@@ -58,7 +59,8 @@ def command(
         source = load_source_set(profile, rules, arch, kernel)
     plan = make_plan(source.profile, source.rules, request, source.catalog)
     chosen = attach or plan.options.attach
-    plan = attach_by(plan, "tracepoint" if chosen == "auto" else chosen, typed_loads=True)
+    chosen = cheapest_attachment(count_tracepoints(plan)) if chosen == "auto" else chosen
+    plan = attach_by(plan, chosen, typed_loads=True)
     for warning in plan.warnings:
         tell(f"warning: {warning}")
     program = render_program(plan)

@@ -88,6 +88,11 @@ tracepoint that all calls pass costs less.
 """
 
 
+def cheapest_attachment(tracepoints: int) -> str:
+    """Return how calls are met at least cost by a kernel that takes everything."""
+    return "tracepoint" if tracepoints <= MOST_TRACEPOINTS else "raw_tracepoint"
+
+
 def choose_attachment(wanted: str, tracepoints: int) -> Attachment:
     """Return the cheapest way that loads, or the one that is `wanted` instead of auto.
 
@@ -98,7 +103,7 @@ def choose_attachment(wanted: str, tracepoints: int) -> Attachment:
     obstacle = None
     if wanted != "raw_tracepoint":
         obstacle = _tracepoint_obstacle()
-        if obstacle is None and (wanted == "tracepoint" or tracepoints <= MOST_TRACEPOINTS):
+        if obstacle is None and "tracepoint" in (wanted, cheapest_attachment(tracepoints)):
             return Attachment("tracepoint", typed_loads=True)
         if wanted == "tracepoint":
             raise host_lacks(f"attach: tracepoint cannot be used: {obstacle}", "use attach: auto")

@@ -18,7 +18,7 @@ from vm_foreign_image import PYTHON, foreign_system_disk
 from vm_kernel import GUEST, Kernel, debian_kernel
 from vm_machine import ASKED, CHECKOUT, Outcome, boot
 
-from etracee.catalog.load import load_catalog
+from etracee.catalog import fit_catalog, load_catalog
 from etracee.kernel.bpf import PROG_TYPES
 from etracee.kernel.btf import Btf
 from etracee.kernel.offsets import architecture_of
@@ -121,7 +121,8 @@ def test_the_image_tells_its_types(arm64):
     [("tracepoint", "typed"), ("raw_tracepoint", "typed"), ("raw_tracepoint", "helpers")],
 )
 def test_every_event_compiles(arm64, attach, loads, tmp_path):
-    names, told = list(load_catalog("aarch64").events), []
+    with Btf(arm64.btf) as btf:
+        names, told = list(fit_catalog(load_catalog("aarch64"), btf).events), []
     for first in range(0, len(names), BATCH):
         batch = names[first : first + BATCH]
         profile = tmp_path / f"{first}.json"

@@ -25,7 +25,7 @@ from etracee.source_set import load_source_set
 def main(profile: str, btf_path: str, attach: str, loads: str) -> None:
     """Compile, and load with `helpers`; ProblemsError tells what clang or the verifier refuses."""
     with Btf(Path(btf_path)) as btf:
-        source = load_source_set(profile, (), architecture_of(btf))
+        source = load_source_set(profile, (), architecture_of(btf), btf)
         plan = make_plan(source.profile, source.rules, Request(), source.catalog)
         plan = attach_by(plan, attach, typed_loads=loads == "typed")
         program = render_program(plan)
