@@ -168,7 +168,7 @@ install_test_tools() {
     manager=$(package_manager)
     [[ $manager == apt-get ]] && headers=libc6-dev
     local missing=() package
-    for package in strace bpftrace gcc; do
+    for package in strace bpftrace stress-ng gcc; do
         if ! command -v "$package" >/dev/null; then missing+=("$package"); fi
     done
     [[ -e $HOST/usr/include/stdio.h ]] || missing+=("$headers")
