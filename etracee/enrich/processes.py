@@ -108,7 +108,9 @@ class Processes:
         maker = self._learn(pid, start, comm, parent, parent_start)
         if tid == pid:  # other threads have names of their own
             maker.image.comm = comm
-        self._add((child, child_start // TICK), comm, maker.lineage_of_child())
+        # /proc may have shown it below init already, since its maker had ended.
+        lineage = maker.lineage_of_child()
+        self._add((child, child_start // TICK), comm, lineage).lineage = lineage
 
     def executed(
         self, time: int, pid: int, start: int, comm: bytes, parent: int, parent_start: int

@@ -252,6 +252,17 @@ def test_a_name_that_a_process_gave_itself_is_seen_when_it_forks(table: Processe
     assert ancestors(table, (41, 11)) == [b"new name", b"sh", b"sshd", b"init"]
 
 
+def test_who_made_a_process_is_told_by_its_fork_also_if_proc_showed_it_below_init(
+    table: Processes,
+) -> None:
+    """Its maker had ended when /proc was read, and the fork is read of later."""
+    child = 40, 10
+    table.add([Process(pid=40, start=10, parent=1, comm=b"ls")])
+    assert ancestors(table, child) == [b"init"]
+    fork(table, SHELL, b"sh", child)
+    assert ancestors(table, child, INIT) == [b"sh", b"sshd", b"init"]
+
+
 def test_who_has_ended_is_remembered_for_a_while(table: Processes) -> None:
     again = 30, 11
     end(table, SHELL, at(10))
