@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from etracee.catalog.entries import AbiCallEntry, Flow, SyscallEntry
-from etracee.catalog.model import AbiCall, EventType
+from etracee.catalog.model import SYSCALL, AbiCall, EventType
 
-_DECODED = (Flow.SYSCALL, Flow.EXEC)
-"""What makes and ends processes is told by the scheduler, whatever the call."""
+_DECODED = (Flow.SYSCALL, Flow.TWICE, Flow.EXEC)
+"""Calls that do not return are told of at their entry, and not of 32-bit programs."""
 _IDENTITY = (0, 1, 2, 3, 4, 5)
 
 
@@ -27,7 +27,8 @@ def add_abi_calls(
         own = [_call(entry) for entry in told if entry.stands_for == event.name]
         number = calls[event.name].number.get(abi) if event.name in calls else None
         if number is not None and number not in numbers:
-            own.insert(0, AbiCall(event.name, number, None, None, _IDENTITY))
+            name = event.name.removeprefix(SYSCALL)
+            own.insert(0, AbiCall(name, number, None, None, _IDENTITY))
         yield replace(event, abi_calls=tuple(own)) if own else event
 
 

@@ -15,7 +15,11 @@ from etracee.render.views import NOTHING, AbiCaseView, AbiHookView, Step
 
 ABI_ARGUMENTS = 6
 """Arguments that a call has at most."""
-ABI_TEMPLATES = {Flow.SYSCALL: "abi_syscall.c.j2", Flow.EXEC: "abi_exec.c.j2"}
+ABI_TEMPLATES = {
+    Flow.SYSCALL: "abi_syscall.c.j2",
+    Flow.TWICE: "abi_twice.c.j2",
+    Flow.EXEC: "abi_exec.c.j2",
+}
 NUMBER_STEP = Step("capture/scalar.c.j2", c_ident(ABI_NUMBER), value=C("number"))
 
 _CAPTURES = {"scalar", "string", "strings", "bytes", "array", "path"}

@@ -63,6 +63,10 @@ void run(void)
     CALL(359, 1, 2, 0, 0, 0, 0);                              /* socket: AF_UNIX, SOCK_DGRAM */
     CALL(117, 23, 77, 4096, 0, 0, 0);                         /* ipc: shmget, which is not there */
     CALL(7, -1, 0, 1, 0, 0, 0);                               /* waitpid: no child */
+    if (!CALL(2, 0, 0, 0, 0, 0, 0))                           /* fork */
+        CALL(1, 0, 0, 0, 0, 0, 0);
+    if (!CALL(120, 0x04000011, 0, 0, 0, 0, 0))                /* clone: CLONE_NEWUTS, SIGCHLD */
+        CALL(1, 0, 0, 0, 0, 0, 0);
     CALL(22, "made", 0, 0, 0, 0, 0);                          /* umount */
     CALL(10, "made", 0, 0, 0, 0, 0);                          /* unlink */
     CALL(11, "/absent", argv_true, 0, 0, 0, 0);               /* execve */
