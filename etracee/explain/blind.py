@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from etracee.plan import Plan
-from etracee.plan.attach import ABI_PROGRAMS
 
 
 def find_blind(plan: Plan) -> Iterator[str]:
     """Yield what does the same as what is watched, and is not seen by anybody."""
     if any(event.type.abi_calls and not event.is_abi_told for event in plan.events):
         who = f"{plan.catalog.abi} programs, and of others that make such calls"
-        is_counted = any(hook.function == ABI_PROGRAMS for hook in plan.hooks)
-        how = ": only programs are counted" if is_counted else ""
-        yield f"32-bit calls of {who}{how} (options.compat: decode)"
+        yield f"32-bit calls of {who}: only programs are counted (options.compat: decode)"
     yield from _requests(plan)
 
 

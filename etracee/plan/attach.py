@@ -23,8 +23,7 @@ def choose_hooks(
     """
     hooks = _hooks(events, attach)
     hooks += (hook for edge in ("exit", "enter") for hook in _abi_calls(events, abi, edge))
-    is_silent = any(event.type.abi_calls and not event.is_abi_told for event in events)
-    if is_silent and any(hook.name == "sched_process_exec" for hook in hooks):
+    if any(event.type.abi_calls and not event.is_abi_told for event in events):
         place = _scheduler("sched_process_exec")
         hooks.append(replace(place, function=ABI_PROGRAMS, slot=_RAW_SLOTS[ABI_PROGRAMS], abi=abi))
     if tree:

@@ -50,7 +50,7 @@ class WrittenOptions(Written):
     compat: Literal["report", "decode"] | None = Field(
         None,
         description="Calls of 32-bit programs: decode them, which costs every call something, or "
-        "report how many such programs were started, where starts are watched; report unless told.",
+        "report how many such programs were started; report unless told.",
     )
     count_keys: Annotated[int, Field(ge=16, le=1 << 20)] | None = Field(
         None,

@@ -15,6 +15,8 @@ def value_of(value: object, *, quote: bool) -> str:
     """Return a value; - is one that is missing."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(value_of(element, quote=quote) for element in value)}]"
     return quoted(str(value)) if quote else printable(str(value))

@@ -337,7 +337,7 @@ def test_bytes_are_those_of_the_plan(tmp_path: Path) -> None:
 GOLDEN = """\
 profile test
 attached by tracepoint: as was asked for
-1 event, 1 rule, 1 program, 7 maps of about 8 MiB, 8 MiB of them the ring buffer
+1 event, 1 rule, 2 programs, 8 maps of about 8 MiB, 8 MiB of them the ring buffer
 
 event connect: 56 bytes, at most 184
   kernel 1. not etracee itself
@@ -359,7 +359,8 @@ rule r0 (medium): R
     family = AF_UNIX: kernel
 
 programs
-  sys_exit_connect  tracepoint  syscalls:sys_exit_connect  slot 85
+  sys_exit_connect     tracepoint      syscalls:sys_exit_connect  slot 85
+  abi_program_started  raw_tracepoint  sched_process_exec         slot 9
 
 maps
   tracepoints      program array  1024 entries of 4 + 4 bytes  about 8 KiB
@@ -368,6 +369,7 @@ maps
   counts           per-CPU array  2 entries of 4 + 32 bytes    about 128 bytes
   left_open        per-CPU array  2 entries of 4 + 8 bytes     about 32 bytes
   scratch          per-CPU array  1 entry of 4 + 632 bytes     about 1.2 KiB
+  abi_programs     per-CPU array  1 entry of 4 + 8 bytes       about 16 bytes
   events           ring buffer                                 8 MiB
 
 warnings
@@ -375,7 +377,7 @@ warnings
   r.yaml:1:50: rule r0 looks at connect without io_uring_connect, which do the same (all of them are $connect)
 
 not seen
-  32-bit calls of i386 programs, and of others that make such calls (options.compat: decode)
+  32-bit calls of i386 programs, and of others that make such calls: only programs are counted (options.compat: decode)
 """  # noqa: E501
 
 
