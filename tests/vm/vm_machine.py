@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,12 @@ def _make_job_disk(job: str, directories: Iterable[Path], image: Path) -> None:
             shutil.copytree(directory, root / str(number), ignore=_ignored, symlinks=True)
             there = shlex.quote(str(directory))
             lines.append(f"mkdir -p {there} && mount --bind /mnt/{number} {there} || exit 125")
+        environment = shlex.quote(sys.prefix)
+        kept = f"mkdir /mnt/kept && mount --bind {environment} /mnt/kept"
+        again = f"mkdir -p {environment} && mount --bind /mnt/kept {environment}"
+        # A virtual environment may lie within a directory that is mounted over it.
+        lines = [f"[ ! -d {environment} ] || {{ {kept}; }}", *lines]
+        lines.append(f"[ ! -d /mnt/kept ] || {{ {again}; }} || exit 125")
         lines += [f"cd {shlex.quote(str(CHECKOUT))}", 'export PYTHONPATH="$PWD"', job, ""]
         (root / "job").write_text("\n".join(lines))
         make_disk(root, image, spare_mib=64)
