@@ -9,7 +9,7 @@ import click
 
 from etracee.catalog import load_catalog
 from etracee.operators import all_operators
-from etracee.problems import ProblemsError, tell
+from etracee.problems import ProblemsError, did_you_mean, tell
 from etracee.profile import load_profile
 from etracee.profile.written import Located
 from etracee.resources import names_of
@@ -58,15 +58,15 @@ def _operators() -> Iterable[Row]:
 
 
 def _profiles() -> Iterable[Row]:
-    yield ("PROFILE", "VERSION", "EVENTS", "MEANING")
+    yield ("PROFILE", "VERSION", "MEANING", "EVENTS")
     for name in names_of("profiles"):
         try:
             profile = load_profile(name)
         except ProblemsError as error:
-            yield (name, "-", "-", _why_unusable(error))
+            yield (name, "-", _why_unusable(error), "-")
         else:
             about = profile.description or ""
-            yield (name, profile.version or "-", ", ".join(profile.events), about)
+            yield (name, profile.version or "-", about, ", ".join(profile.events))
 
 
 def _why_unusable(error: ProblemsError) -> str:
@@ -105,17 +105,26 @@ def command(subject: str, names: tuple[str, ...]) -> None:
     """Show what there is, with its meaning; with NAMES only rows that have one of them.
 
     `list fields openat` shows the fields of openat, and `list fields filename` the events that
-    have such a field.
+    have such a field; `list events '$open'` those of a family.
     """
     head, *rows = _SUBJECTS[subject]()
-    shown = [row for row in rows if not names or set(names) & set(row[:2])]
+    shown = [row for row in rows if not names or set(names) & _names_of(subject, row)]
     if subject == "fields":
         shown = list(_merge_events(shown, None if names else MOST_EVENTS))
     if not shown:
-        tell(f"no {subject} of that name")
+        known = {name for row in rows for name in _names_of(subject, row)}
+        near = (did_you_mean(name, sorted(known)) for name in names)
+        hints = "".join(f" ({hint})" for hint in near if hint)
+        tell(f"no {subject} of that name{hints}")
         sys.exit(2)
     for row in (head, *shown):
         print(_line(row, _widths([head, *shown])))
+
+
+def _names_of(subject: str, row: Row) -> set[str]:
+    """Return what a row is asked for by; an event also by its families."""
+    families = row[2].split(", ") if subject == "events" else ()
+    return {*row[:2], *families}
 
 
 def _widths(rows: Sequence[Row]) -> list[int]:
