@@ -36,9 +36,11 @@ libc.connect(libc.socket(1, 1, 0), b"\1\0\0of the test", 14)
 
 
 def child(argv, number=0):
+    readable, writable = os.pipe()
     pid = os.fork()
     if pid == 0:
         libc.prctl(15, b"a child's name", 0, 0, 0)
+        os.write(writable, b"!")
         if argv is None:
             libc.pause()
         vector = (ctypes.c_char_p * (len(argv) + 1))(*argv, None)
@@ -46,6 +48,9 @@ def child(argv, number=0):
         libc.execve(b"/nowhere/program", vector, nothing)
         libc.execve(b"/bin/busybox", vector, nothing)
         os._exit(99)
+    os.read(readable, 1)
+    os.close(readable)
+    os.close(writable)
     if number:
         libc.kill(pid, number)
     os.waitpid(pid, 0)
