@@ -17,7 +17,7 @@ from kernel_members import MEMBERS, pointed
 from kernel_run import Event, exact, exact_list
 from kernel_strace import Call, Text, parse_list, parse_number, parse_string
 
-from etracee.catalog import EventType, Field
+from etracee.catalog import EventType, Field, Flow
 from etracee.catalog.model import PartOf, Passed
 from etracee.expr.check import check
 from etracee.expr.evaluate import compile_tree
@@ -98,7 +98,11 @@ class Agreement:
 def compare(
     calls: Sequence[Call], events: Sequence[Event], types: Mapping[str, EventType]
 ) -> Agreement:
-    """Compare thread by thread, in the order of the calls' ends; only calls of `types` count."""
+    """Compare thread by thread, in the order of the calls' ends; only calls of `types` count.
+
+    Those of which the entry is told are compared among themselves: a signal can come before the
+    end that strace sees.
+    """
     agreement = Agreement()
     theirs, ours = defaultdict(list), defaultdict(list)
     seen = {name_of(event) for event in events}
@@ -106,11 +110,11 @@ def compare(
         if call.name in types and call.name not in seen and explain_absence(call):
             _compare_pair(agreement, call, None, types)
         elif call.name in types:
-            theirs[call.tid].append(call)
+            theirs[call.tid, types[call.name].flow is Flow.ENTRY].append(call)
     for event in events:
-        ours[event["tid"]].append(event)
-    for tid in sorted({*theirs, *ours}):
-        for call, event in _align(theirs[tid], ours[tid]):
+        ours[event["tid"], types[name_of(event)].flow is Flow.ENTRY].append(event)
+    for place in sorted({*theirs, *ours}):
+        for call, event in _align(theirs[place], ours[place]):
             if event is not None or call is None or call.returned:
                 _compare_pair(agreement, call, event, types)
     return agreement

@@ -258,12 +258,24 @@ def terminal() -> Iterator[tuple[int, int]]:
     os.close(theirs)
 
 
+END = "\x1b[?7h"
+"""What ends a table that is drawn: lines may be wrapped again."""
+
+
+def read_tables(ours: int, tables: int = 1) -> str:
+    """Return what a terminal shows until so many tables are there; it hands them over in pieces."""
+    shown = b""
+    while shown.count(END.encode()) < tables:
+        shown += os.read(ours, 65536)
+    return shown.decode()
+
+
 def test_a_terminal_is_redrawn(terminal: tuple[int, int]) -> None:
     ours, theirs = terminal
     sink = TerminalSink(theirs)
 
     def shown() -> list[str]:
-        return os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
+        return read_tables(ours).replace("\r\n", "\n").splitlines()
 
     sink.write([count(2)])
     assert shown() == [
@@ -283,7 +295,7 @@ def test_a_terminal_is_redrawn(terminal: tuple[int, int]) -> None:
     assert lines[0].startswith("\x1b[2A\x1b[J")
     assert (len(lines), lines[-2]) == (7, "… 6 more lines"), "the terminal has 8 lines"
     sink.close()
-    lines = shown()
+    lines = os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
     assert lines[0] == "\x1b[6A\x1b[JCOUNT  EVENT   COMM    RET"
     assert len(lines) == 1 + 10 and "\x1b" not in "".join(lines[1:])
 
@@ -295,7 +307,7 @@ def test_a_terminal_adds_up_histograms(terminal: tuple[int, int]) -> None:
         spread = Histogram("ret", (Bucket(4, 8, number), Bucket(None, 0, 1)), number)
         sink.write([count(2 * number + 1, histogram=spread)])
     sink.close()
-    last = os.read(ours, 65536).decode().rpartition("\x1b[J")[2]
+    last = read_tables(ours, 2).rpartition("\x1b[J")[2].removesuffix(END)
     assert [line.split()[:-1] for line in last.splitlines()[2:]] == [
         ["ret", "below", "0", "2"],
         ["ret", "4..7", "3"],
