@@ -65,7 +65,7 @@ _CONTENT = {
     """,
     "strace prints the set or list at the address": """
         user_mask sigmask ufds inp outp exp old_nodes new_nodes pages nodes page_status
-        mnt_ids grouplist user_mask_ptr nset oset sigset_address residency lsm_ids lsm_ctx
+        mnt_ids set_tid grouplist user_mask_ptr nset oset sigset_address residency lsm_ids lsm_ctx
     """,
     "strace prints the text at the address": "name_address",
 }
@@ -80,6 +80,7 @@ def _reasons(*tables: Mapping[str, str]) -> dict[str, str]:
 CONTENT = _reasons(_CONTENT, processes.CONTENT)
 """Fields that are an address, by what strace prints in its place."""
 
+_ROOM = "strace knows how much room the caller had for the address"
 _UNUSED = "strace leaves out arguments that the call does not use"
 _LEFT_OUT = {
     _UNUSED: """
@@ -101,9 +102,17 @@ _LEFT_OUT = {
     """,
     "strace prints whole structures only": """
         openat2.flags openat2.mode openat2.resolve name_to_handle_at.handle_type
-        mount_setattr.attr_set connect.port connect.addr connect.flowinfo connect.sun_path
+        mount_setattr.attr_set mount_setattr.attr_clr mount_setattr.propagation
+        capset.effective capset.permitted capset.inheritable process_vm_readv.local_len
+        process_vm_readv.remote_len process_vm_writev.local_len process_vm_writev.remote_len
+        sendmsg.cmsg_level fcntl.l_type fcntl.l_whence fcntl.l_start fcntl.l_len
+        fcntl.owner_type connect.family connect.port connect.addr connect.flowinfo connect.sun_path
         connect.nl_pid connect.cid connect.ifindex connect.packet_protocol
     """,
+    "strace prints an option's structure, its bytes or its address": """
+        setsockopt.option_value getsockopt.option_value
+    """,
+    _ROOM: "getsockname.sun_path accept4.sun_path recvfrom.sun_path recvmsg.sun_path",
     "strace prints it where the call leaves it": """
         fcntl.l_pid recvmsg.iov_len recvmsg.msg_iovlen recvmmsg.iov_len
     """,
@@ -120,8 +129,10 @@ LEFT_OUT = _reasons(_LEFT_OUT, processes.LEFT_OUT)
 
 _NAMES = {
     "the field is a plain number, since what it means depends on another argument": """
-        fcntl.arg ioctl.arg prctl.prctl_arg2 prctl.prctl_arg3
+        fcntl.arg ioctl.arg prctl.prctl_arg2 prctl.prctl_arg3 fsconfig.aux
+        setsockopt.option_value getsockopt.option_value
     """,
+    "strace takes names of SOL_SOCKET for those of other levels": "sendmsg.cmsg_type",
     "strace has names for operations with FUTEX_PRIVATE_FLAG": "futex.futex_op",
     "strace names numbers that mean all or none": """
         futex.val3 msgget.ipc_key personality.personality
@@ -138,7 +149,7 @@ _NAMES = {
 _NOT_TAKEN = "strace reads no text where the call does not"
 UNREAD = {
     "mount.fs_type": _NOT_TAKEN, "mount.mount_data": _NOT_TAKEN, "fsconfig.fs_key": _NOT_TAKEN,
-    "fsconfig.fs_string": _NOT_TAKEN,
+    "fsconfig.fs_string": _NOT_TAKEN, "setgroups.grouplist": "strace prints whole lists only",
     **_reasons(processes.OTHERWISE),
 }  # fmt: skip
 """Texts of which strace prints the address, and numbers that differ."""
@@ -157,11 +168,13 @@ def explain(
     if same_number:
         return _explain_names(text, shown) or NAMES.get(place)
     if name == "sun_path" and _is_longer(text, shown):
-        return "strace knows how much room the caller had for the address"
+        return _ROOM
     if place in _BEFORE:
         return "strace prints what lay there before the call"
     if shown is None and place in _PARTLY:
         return "strace prints of a list what can be read of it"
+    if shown is None and place in processes.NOT_TOLD:
+        return processes.NOT_TOLD[place]
     if place in UNREAD:
         return UNREAD[place]
     return CONTENT.get(name) if parse_number(text) is None else None
@@ -177,7 +190,11 @@ _BEFORE = {
     for call in ("splice", "copy_file_range")
     for name in ("in_offset", "out_offset")
 }
-_PARTLY = {"process_vm_writev.remote_address"}
+_PARTLY = {
+    "process_vm_readv.local_address", "process_vm_readv.remote_address",
+    "process_vm_writev.local_address", "process_vm_writev.remote_address", "execve.argv",
+    "execveat.argv",
+}  # fmt: skip
 _NEWER = {
     "STATX_MNT_ID_UNIQUE", "STATX_SUBVOL", "STATX_WRITE_ATOMIC", "STATX_DIO_READ_ALIGN",
     "RWF_NOAPPEND", "RWF_ATOMIC", "RWF_DONTCACHE", "F_DUPFD_QUERY", "F_CREATED_QUERY",

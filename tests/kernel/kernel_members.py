@@ -84,7 +84,7 @@ def _member_of_address(text: str, name: str) -> str | None:
     if name == "family":
         return members.get("sa_family")
     if name == "port":
-        port = re.search(r"_port=[^,]*htons\((\d+)\)", text)
+        port = re.search(r"sin6?_port=[^,]*htons\((\d+)\)", text)
         return port[1] if port else members.get("svm_port")
     if name == "addr":
         address = re.search(r'(?:inet_addr\(|inet_pton\([^,]*, )("[^"]*")', text)

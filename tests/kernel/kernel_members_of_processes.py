@@ -78,6 +78,7 @@ WAYS: Mapping[str, tuple[tuple[int | str, ...], ...]] = {
     "filter_len": (("len",),),
     "perf_type": (("type",),),
     "perf_config": (("config",),),
+    "sample_period": (("sample_period",), ("sample_freq",)),
     "bpf_target_fd": (("target_fd",),),
     "bpf_prog_fd": (("attach_bpf_fd",),),
 }
