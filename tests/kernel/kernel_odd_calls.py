@@ -69,7 +69,14 @@ for kind in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
     libc.connect(fd, addresses[0], 129)
     libc.connect(fd, None, 16)
     libc.connect(fd, ctypes.c_void_p(8), 16)
-libc.bind(libc.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0), addresses[3], len(addresses[3]))
+bound = libc.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
+libc.bind(bound, addresses[3], len(addresses[3]))
+libc.mmap.restype = ctypes.c_void_p
+pages = libc.mmap(None, 8192, 3, 0x22, -1, 0)
+libc.mprotect(ctypes.c_void_p(pages + 4096), 4096, 0)
+for room in (16, 3, 2, 1):
+    end = ctypes.c_void_p(pages + 4096 - room)
+    libc.getsockname(bound, end, ctypes.byref(ctypes.c_uint32(room)))
 libc.bind(libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0), addresses[0], len(addresses[0]))
 child = os.fork()
 if child == 0:
