@@ -242,10 +242,12 @@ class _EventBuilder:
             return replace(_plain(field), value=c("({t}){v}", t=kind, v=value))
         if origin.at is not None:
             value = c("USER(u64, {value} + {at})", value=value, at=origin.at)
+        step = _plain(field)
         if origin.returned:
             value = c("RETURNED(ret, {value})", value=value)
+            step = replace(step, template=_RETURNED.get(step.template, step.template))
         length = length_of(field.type, origin.length, self.register)
-        return replace(_plain(field), value=value, length=length)
+        return replace(step, value=value, length=length)
 
     def path(self, _event: EventPlan, field: Field, origin: FileOf) -> Step:
         result = _RESULTS[origin.result]
@@ -284,6 +286,9 @@ _OF_DESCRIPTOR: dict[type[Type], str] = {
     DescriptorPath: DescriptorPath.capture,
 }
 """What captures the file behind a descriptor."""
+
+_RETURNED = {"capture/bytes.c.j2": "capture/returned_bytes.c.j2"}
+"""What captures instead, where it is the call that has left the value."""
 
 _RESULTS = {None: C("-1"), "descriptor": C("ret"), "root": C("ret ? -1 : PROCESS_ROOT")}
 """The descriptor by which a file is found after the call, or -1, by what the call's result is."""

@@ -103,10 +103,7 @@ _LEFT_OUT = {
     "strace prints whole structures only": """
         openat2.flags openat2.mode openat2.resolve name_to_handle_at.handle_type
         mount_setattr.attr_set mount_setattr.attr_clr mount_setattr.propagation
-        capset.effective capset.permitted capset.inheritable process_vm_readv.local_len
-        process_vm_readv.remote_len process_vm_writev.local_len process_vm_writev.remote_len
-        sendmsg.cmsg_level fcntl.l_type fcntl.l_whence fcntl.l_start fcntl.l_len
-        fcntl.owner_type connect.family connect.port connect.addr connect.flowinfo connect.sun_path
+        sendmsg.cmsg_level connect.port connect.addr connect.flowinfo connect.sun_path
         connect.nl_pid connect.cid connect.ifindex connect.packet_protocol
     """,
     "strace prints an option's structure, its bytes or its address": """
@@ -149,7 +146,7 @@ _NAMES = {
 _NOT_TAKEN = "strace reads no text where the call does not"
 UNREAD = {
     "mount.fs_type": _NOT_TAKEN, "mount.mount_data": _NOT_TAKEN, "fsconfig.fs_key": _NOT_TAKEN,
-    "fsconfig.fs_string": _NOT_TAKEN, "setgroups.grouplist": "strace prints whole lists only",
+    "fsconfig.fs_string": _NOT_TAKEN,
     **_reasons(processes.OTHERWISE),
 }  # fmt: skip
 """Texts of which strace prints the address, and numbers that differ."""

@@ -69,6 +69,7 @@ _NOT_TOLD = {
         bpf.key_size bpf.value_size bpf.max_entries bpf.map_name bpf.insn_cnt bpf.bpf_prog_fd
         bpf.attach_type
     """,
+    "strace prints of a structure what can be read of it": "openat2.flags openat2.resolve",
     "etracee tells of a mode where a file is made": "openat2.mode",
     "strace reads as much of a text without an end as the kernel does": """
         prctl.thread_name memfd_create.uname

@@ -168,25 +168,17 @@ static __always_inline u32 read_image_strings(char *to, u64 start, u64 end, u16 
 #define UP_TO(length, most) ((u64)(length) > (most) ? (most) : (u64)(length))
 #define TIMES(count, unit) (UP_TO(count, 4096) * (unit))
 
-/*
- * `length` bytes of user memory, of which `limit` are kept; nothing lies at 0, whatever its length.
- * Memory may end before them, such as behind the room that accept(2) was given for a longer address:
- * then it is what lies before the end of the page.
- */
+/* `length` bytes of user memory, of which `limit` are kept; nothing lies at 0, whatever its length. */
 static __always_inline u32 read_bytes(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
 {
-    u32 size = length > limit ? limit : length, rest = 4096 - (from & 4095);
+    u32 size = length > limit ? limit : length;
 
-    if (from && !read_user(to, BOUND(size, mask), (const void *)from)) {
-        *slot = length > limit ? size | CUT : size;
-        return size;
+    if (!from || read_user(to, BOUND(size, mask), (const void *)from)) {
+        *slot = UNREADABLE;
+        return 0;
     }
-    if (from && rest < size && !read_user(to, BOUND(rest, mask), (const void *)from)) {
-        *slot = rest | CUT;
-        return rest;
-    }
-    *slot = UNREADABLE;
-    return 0;
+    *slot = length > limit ? size | CUT : size;
+    return size;
 }
 
 /* The same, of the kernel's own copy. */
@@ -200,6 +192,24 @@ static __always_inline u32 read_kernel_bytes(char *to, u64 from, u64 length, u16
     }
     *slot = length > limit ? size | CUT : size;
     return size;
+}
+
+/*
+ * read_bytes of what the call has left, which the caller may have had less room for than accept(2) says
+ * that the address is long: where the memory ends before it, what lies before the end of the page.
+ */
+static __always_inline u32 read_returned_bytes(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
+{
+    u32 size = read_bytes(to, from, length, slot, limit, mask), rest = 4096 - (from & 4095);
+
+    if (*slot != UNREADABLE || !from || rest > limit || rest >= length) {
+        return size;
+    }
+    if (read_user(to, BOUND(rest, mask), (const void *)from)) {
+        return 0;
+    }
+    *slot = rest | CUT;
+    return rest;
 }
 
 #endif
