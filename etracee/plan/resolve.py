@@ -77,8 +77,7 @@ class _Resolver:
         for event in types:
             self.check_fields(event)
         if self.findings.problems:
-            found = dict.fromkeys(self.findings.problems)
-            raise ProblemsError(sorted(found, key=_order))
+            raise ProblemsError(sorted(_distinct(self.findings.problems), key=_order))
         events = tuple(
             self.event(event, event.name in watched, context, keep[event.name], rules, counted)
             for event in types
@@ -194,6 +193,14 @@ class _Resolver:
             if name.text not in event.fields:
                 hint = did_you_mean(name.text, event.fields) or f"it has {', '.join(event.fields)}"
                 self.findings.problem(name, f"{event.name} has no field {name.text!r}", hint)
+
+
+def _distinct(problems: Iterable[Problem]) -> Iterable[Problem]:
+    """Return each problem once; of a family's filter, events differ in what comes nearest."""
+    found: dict[tuple[Place | None, str], Problem] = {}
+    for problem in problems:
+        found.setdefault((problem.where, problem.message), problem)
+    return found.values()
 
 
 def _order(problem: Problem) -> Place:
