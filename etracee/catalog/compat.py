@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from etracee.catalog.entries import AbiCallEntry, Flow, SyscallEntry
+from etracee.catalog.entries import AbiCallEntry, SyscallEntry
 from etracee.catalog.model import SYSCALL, AbiCall, EventType
 
-_DECODED = (Flow.SYSCALL, Flow.TWICE, Flow.EXEC)
-"""Calls that do not return are told of at their entry, and not of 32-bit programs."""
 _IDENTITY = (0, 1, 2, 3, 4, 5)
 
 
@@ -21,9 +19,6 @@ def add_abi_calls(
     told = [AbiCallEntry(**entry) for group in data[abi].values() for entry in group]
     numbers = {entry.number for entry in told}
     for event in events:
-        if event.flow not in _DECODED:
-            yield event
-            continue
         own = [_call(entry) for entry in told if entry.stands_for == event.name]
         number = calls[event.name].number.get(abi) if event.name in calls else None
         if number is not None and number not in numbers:

@@ -65,8 +65,7 @@ def _call(event: EventPlan, attach: str, edge: str) -> Hook:
 def _abi_calls(events: tuple[EventPlan, ...], abi: str, edge: str) -> Iterator[Hook]:
     """Yield the hooks of 32-bit calls: one for each number, which may stand for several events."""
     for event in events:
-        has_edge = edge == "exit" or event.type.flow is Flow.EXEC
-        for call in event.type.abi_calls if event.is_abi_told and has_edge else ():
+        for call in event.type.abi_calls if event.is_abi_told and event.is_at(edge) else ():
             slot = ABI_CALLS + 2 * call.number + EDGES[edge]
             function = f"{abi}_{edge}_{call.name}"
             yield Hook("raw_tracepoint", f"sys_{edge}", function, slot, edge, abi=abi)

@@ -232,6 +232,16 @@ class EventPlan:
         """Say whether the call needs a hook at its entry for that alone."""
         return self.takes_time and self.type.flow is not Flow.EXEC
 
+    def is_at(self, edge: str) -> bool:
+        """Say whether the event is met at that edge of its call: enter or exit."""
+        return self.type.flow in _MET[edge] or (edge == "enter" and self.is_timed)
+
+
+_MET: dict[str, tuple[Flow, ...]] = {
+    "enter": (Flow.EXEC, Flow.ENTRY),
+    "exit": (Flow.EXEC, Flow.SYSCALL, Flow.TWICE),
+}
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -18,6 +18,7 @@ ABI_ARGUMENTS = 6
 ABI_TEMPLATES = {
     Flow.SYSCALL: "abi_syscall.c.j2",
     Flow.TWICE: "abi_twice.c.j2",
+    Flow.ENTRY: "abi_entry.c.j2",
     Flow.EXEC: "abi_exec.c.j2",
 }
 NUMBER_STEP = Step("capture/scalar.c.j2", c_ident(ABI_NUMBER), value=C("number"))
@@ -44,22 +45,25 @@ def abi_step(field: Field, step: Step) -> Step:
     return step
 
 
-def view_abi_hook(hook: Hook, plan: Plan) -> AbiHookView:
-    """Return what the function of a 32-bit call needs: the events that it may stand for."""
+def view_abi_hook(hook: Hook, edge: str, plan: Plan) -> AbiHookView:
+    """Return what the function at an edge of a 32-bit call needs: the events it may stand for."""
     cases = [
         (call, event)
         for event in plan.events
         for call in event.type.abi_calls
-        if event.is_abi_told and f"{hook.abi}_{hook.edge}_{call.name}" == hook.function
+        if event.is_abi_told
+        and event.is_at(edge)
+        and f"{hook.abi}_{edge}_{call.name}" == hook.function
     ]
     return AbiHookView(
         number=cases[0][0].number,
         arguments=plan.catalog.registers.compat.arguments,
-        cases=tuple(_case(call, event) for call, event in cases),
+        cases=tuple(_case(call, event, edge) for call, event in cases),
     )
 
 
-def _case(call: AbiCall, event: EventPlan) -> AbiCaseView:
+def _case(call: AbiCall, event: EventPlan, edge: str) -> AbiCaseView:
+    is_noted = edge == "enter" and event.is_timed
     signed = {
         field.origin.index
         for field in event.type.fields.values()
@@ -70,6 +74,7 @@ def _case(call: AbiCall, event: EventPlan) -> AbiCaseView:
     )
     words = [n for a in call.arguments for n in ((a,) if isinstance(a, int) else ())]
     return AbiCaseView(
+        template="hook/abi_timed.c.j2" if is_noted else f"hook/abi_{edge}.c.j2",
         event=c_ident(event.name),
         condition=C("1") if call.when is None else c("(u16)own[0] == {n}", n=call.when),
         memory=NOTHING if call.memory is None else c("own[{n}]", n=call.memory),

@@ -169,7 +169,7 @@ class _EventBuilder:
             view,
             abi_template=ABI_TEMPLATES[event.type.flow],
             abi_steps=(NUMBER_STEP, *steps),
-            abi_unfiltered=(NUMBER_STEP, *captures),
+            abi_unfiltered=(NUMBER_STEP, *_kept_at_entry(event, captures)),
         )
 
     def request(self, event: EventPlan, view: EventView) -> EventView:

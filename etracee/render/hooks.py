@@ -33,7 +33,7 @@ def view_hook(hook: Hook, plan: Plan, alike: Alike, offset: Offset) -> HookView:
         number=plan.catalog.registers.number,
         counter=len(plan.events),
         request=view_request_hook(hook, plan, offset),
-        abi=view_abi_hook(hook, plan) if hook.abi and hook.edge else None,
+        abi=view_abi_hook(hook, hook.edge, plan) if hook.abi and hook.edge else None,
         machine=plan.catalog.registers.compat.machine,
     )
 
@@ -90,8 +90,6 @@ _CONTEXTS: dict[tuple[str, str | None], C] = {
 """What a function is given, by the kind and the edge of its hook."""
 
 _FLOWS: dict[str, tuple[Flow, ...]] = {
-    "enter": (Flow.EXEC, Flow.ENTRY),
-    "exit": (Flow.EXEC, Flow.SYSCALL, Flow.TWICE),
     "sched_process_exec": (Flow.EXEC,),
     "sched_process_exit": (Flow.EXIT,),
     "sched_process_fork": (Flow.FORK,),
@@ -102,20 +100,18 @@ _FLOWS: dict[str, tuple[Flow, ...]] = {
     "io_uring_overflowed": (Flow.REQUEST,),
     "io_uring_completed": (Flow.REQUEST,),
 }
-"""Which events a hook is for, by the edge of calls or by its name."""
+"""Which events a hook is for that no call passes, by its name."""
 
 
 def _is_for(hook: Hook, event: EventPlan) -> bool:
-    return event.type.flow in _FLOWS[hook.edge or hook.function] or (
-        hook.edge == "enter" and event.is_timed
-    )
+    return event.is_at(hook.edge) if hook.edge else event.type.flow in _FLOWS[hook.function]
 
 
 def _hook_template(hook: Hook) -> str:
     if hook.edge is None:
         return f"hook/{hook.function}.c.j2"
     if hook.abi:
-        return f"hook/abi_{hook.edge}.c.j2"
+        return "hook/abi_call.c.j2"
     return f"hook/{_PLACES[hook.kind]}_{hook.edge}.c.j2"
 
 

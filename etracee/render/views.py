@@ -221,6 +221,7 @@ class AbiCaseView:
     These are taken out of the call's own, or of `words` words that lie where `memory` points to.
     """
 
+    template: str
     event: C
     condition: C
     memory: C

@@ -132,6 +132,29 @@ def test_arguments(etracee: Etracee, program: Path, work: Path) -> None:
     assert (failed["path"], worked["filename"]) == ("/absent", "/bin/true")
 
 
+@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+def test_told_at_their_entry(etracee: Etracee, program: Path, work: Path, attach: str) -> None:
+    """What does not return, and how long the rest took: nanosleep is given 20 ms."""
+    names = ("syscall.exit", "exit_group", "rt_sigreturn", "exit")
+    events: dict[str, Any] = {name: {} for name in names}
+    events |= {name: {"fields": ["duration_ns"]} for name in ("nanosleep", *FIELDS)}
+    wanted = {"events": events, "options": {"compat": "decode", "attach": attach}}
+    run = etracee.run(wanted, program, cwd=work)
+    decoded = [event for event in run.events if "abi" in event]
+    told = {event["syscall_id"]: event for event in decoded}
+    codes = {event["pid"]: event["exit_code"] for event in run.of("exit")}
+    for number, code in (1, 4), (252, 3):
+        assert told[number]["error_code"] == codes[told[number]["pid"]] == code
+    is_32_bit = program.read_bytes()[4] == 1
+    returned = [e["syscall_id"] for e in decoded if e["type"] == "rt_sigreturn"]
+    assert returned == ([119, 173] if is_32_bit else [])
+    timed = [event for event in decoded if event["type"] not in names]
+    assert {event["type"] for event in timed} >= {"connect", "mmap", "execve", "nanosleep"}
+    assert all(event["duration_ns"] > 0 for event in timed)
+    assert told[162]["duration_ns"] >= 20_000_000
+    assert "their entry was not seen" not in run.stderr
+
+
 def test_filters_hold(etracee: Etracee, program: Path, work: Path) -> None:
     narrowed = profile(compat="decode") | {"filter": "ret >= 0 and filename = made"}
     run = etracee.run(narrowed, program, cwd=work)
