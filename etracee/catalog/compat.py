@@ -23,11 +23,11 @@ def add_abi_calls(
         number = calls[event.name].number.get(abi) if event.name in calls else None
         if number is not None and number not in numbers:
             name = event.name.removeprefix(SYSCALL)
-            own.insert(0, AbiCall(name, number, None, None, _IDENTITY))
+            own.insert(0, AbiCall(name, number, None, 32, None, _IDENTITY))
         yield replace(event, abi_calls=tuple(own)) if own else event
 
 
 def _call(entry: AbiCallEntry) -> AbiCall:
     arguments = _IDENTITY if entry.arguments is None else entry.arguments
     padded = (*arguments, *[None] * (len(_IDENTITY) - len(arguments)))
-    return AbiCall(entry.name, entry.number, entry.when, entry.memory, padded)
+    return AbiCall(entry.name, entry.number, entry.when, entry.bits, entry.memory, padded)

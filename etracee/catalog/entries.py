@@ -212,7 +212,14 @@ class Constant(Entry):
     value: int
 
 
-AbiArgument = int | tuple[int, int] | Pages | Id16 | Constant | None
+class Behind(Entry):
+    """An argument of 32 bits that lies `at` bytes behind where another one points to."""
+
+    behind: int
+    at: int = 0
+
+
+AbiArgument = int | tuple[int, int] | Pages | Id16 | Constant | Behind | None
 """Which 32-bit arguments make a 64-bit call's one: see data/compat.yaml."""
 
 
@@ -223,6 +230,7 @@ class AbiCallEntry(Entry):
     number: int
     stands_for: str = Key(alias="as")
     when: int | None = None
+    bits: Literal[16, 32] = 32
     memory: int | None = None
     arguments: tuple[AbiArgument, ...] | None = None
 

@@ -157,7 +157,7 @@ class _Reader:
         widths = {name: (n, kind.storage.c_type) for n, (name, kind) in enumerate(types.items())}
         for index, (name, field) in enumerate(entries.items()):
             length = _length(field.length, widths)
-            origin = Argument(index, length, field.returned, None, field.argument or name)
+            origin = Argument(index, length, field.returned, kernel_name=field.argument or name)
             source = _argument_source(types[name], field, entry.flow)
             yield Field(name, types[name], field.doc, source, origin, field.when)
 

@@ -51,13 +51,15 @@ class Passed:
     """Where something is told by the call's argument number `index`, from 0.
 
     `length` tells how long what it points to is. What is `returned` is there after success alone.
-    `at` is where, in the structure that it points to, a pointer to the value lies.
+    `at` is where, in the structure that it points to, a pointer to the value lies, and `pointer`
+    that pointer's C type.
     """
 
     index: int
     length: Length | None = None
     returned: bool = False
     at: int | None = None
+    pointer: str = "u64"
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,7 @@ class AbiCall:
     name: str
     number: int
     when: int | None
+    bits: int
     memory: int | None
     arguments: tuple[AbiArgument, ...]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from etracee.plan import Plan
+from etracee.render.abi import is_abi_read
 
 
 def find_blind(plan: Plan) -> Iterator[str]:
@@ -12,7 +13,20 @@ def find_blind(plan: Plan) -> Iterator[str]:
     if any(event.type.abi_calls and not event.is_abi_told for event in plan.events):
         who = f"{plan.catalog.abi} programs, and of others that make such calls"
         yield f"32-bit calls of {who}: only programs are counted (options.compat: decode)"
+    yield from _unread(plan)
     yield from _requests(plan)
+
+
+def _unread(plan: Plan) -> Iterator[str]:
+    """Yield what is asked for and null of 32-bit calls, since it lies otherwise in memory there."""
+    unread = [
+        f"{event.name}.{field.name}"
+        for event in plan.events
+        for field in event.captures
+        if event.is_abi_told and not is_abi_read(field)
+    ]
+    if unread:
+        yield f"of 32-bit calls, which lie otherwise in memory: {', '.join(unread)}"
 
 
 def _requests(plan: Plan) -> Iterator[str]:

@@ -30,6 +30,7 @@ from etracee.render.abi import (
     ABI_ARGUMENTS,
     ABI_TEMPLATES,
     NUMBER_STEP,
+    abi_origin,
     abi_step,
     native_steps,
 )
@@ -236,12 +237,13 @@ class _EventBuilder:
         return replace(_plain(field), value=value)
 
     def argument(self, event: EventPlan, field: Field, origin: Passed) -> Step:
+        origin = abi_origin(event.type, origin) if self.is_abi else origin
         value = self.register(origin.index)
         if not field.type.storage.variable:
             kind = C(event.layout.slot(field.name).storage.c_type)
             return replace(_plain(field), value=c("({t}){v}", t=kind, v=value))
         if origin.at is not None:
-            value = c("USER(u64, {value} + {at})", value=value, at=origin.at)
+            value = c("USER({t}, {v} + {at})", t=C(origin.pointer), v=value, at=origin.at)
         step = _plain(field)
         if origin.returned:
             value = c("RETURNED(ret, {value})", value=value)

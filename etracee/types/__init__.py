@@ -4,7 +4,7 @@ A module of this folder that defines `TYPES` (the catalog's word → class) is f
 """
 
 from etracee.event import Storage
-from etracee.types.base import Kind, Part, Type
+from etracee.types.base import Abi, Kind, Part, Type
 from etracee.types.discovery import all_types, make_type, type_modules
 
-__all__ = ["Kind", "Part", "Storage", "Type", "all_types", "make_type", "type_modules"]
+__all__ = ["Abi", "Kind", "Part", "Storage", "Type", "all_types", "make_type", "type_modules"]

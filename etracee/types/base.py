@@ -23,6 +23,17 @@ class Kind(enum.Enum):
     OPAQUE = "bytes"  # bytes: only its parts can be compared
 
 
+class Abi(enum.Enum):
+    """How what lies in user memory looks in a 32-bit program."""
+
+    SAME = "same"  # as in a 64-bit one
+    WORDS = "words"  # each 8 bytes, a long or a pointer or less, are 4 there
+    SIGNED_WORDS = "signed_words"  # the same, of numbers with a sign
+    HEADED = "headed"  # the first 8 bytes are 4 there, the rest follows as it is
+    TIMES = "times"  # signed words, but for the calls of 64-bit times: those are the same
+    OTHER = "other"  # otherwise: it is not read
+
+
 _INTEGERS = {
     "u8": ("B", 1),
     "s16": ("h", 2),
@@ -78,8 +89,8 @@ class Type:
     """Bytes of what the length of a variable value counts."""
     counts_excess: ClassVar[bool] = True
     """Whether a variable value of more than `most` bytes counts as cut."""
-    is_portable: bool = True
-    """Whether the value lies in the memory of a 32-bit program as in that of a 64-bit one."""
+    abi: Abi = Abi.SAME
+    """How the value lies in the memory of a 32-bit program."""
     in_c: ClassVar[bool] = True
     """Whether the record holds the value as it is, so that the kernel can compare it."""
     missing: int | None = None

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable, Mapping
 
 from etracee.fragments import Py
-from etracee.types.base import VARIABLE, Kind, Part, Type
+from etracee.types.base import VARIABLE, Abi, Kind, Part, Type
 from etracee.types.number import Number
 from etracee.types.structure import member
 
@@ -22,7 +22,7 @@ class Buffers(Type):
     capture = "bytes"
     storage = VARIABLE
     unit = _ENTRY.size
-    is_portable = False
+    abi = Abi.WORDS
     most = _ENTRIES * _ENTRY.size + _ENTRY.size // 2
     """Half an entry more tells a longer list from one that is whole."""
     doc = "list of buffers"

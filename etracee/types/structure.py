@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from etracee.fragments import Py
-from etracee.types.base import VARIABLE, Kind, Part, Type
+from etracee.types.base import VARIABLE, Abi, Kind, Part, Type
 
 
 class Structure(Type):
@@ -18,12 +18,15 @@ class Structure(Type):
     doc = "structure"
 
     def __init__(
-        self, size: int, members: Mapping[str, tuple[int, Type, str]], *, is_portable: bool = False
+        self, size: int, members: Mapping[str, tuple[int, Type, str]], *, abi: str = "other"
     ) -> None:
-        """`size` is how many bytes are read; `members` tells offset, type and meaning of each."""
+        """`size` is how many bytes are read; `members` tells offset, type and meaning of each.
+
+        `abi` is the value of an Abi.
+        """
         self.most = size
         self.members = members
-        self.is_portable = is_portable
+        self.abi = Abi(abi)
 
     @property
     def parts(self) -> Mapping[str, Part]:

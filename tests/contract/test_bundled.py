@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hostc
 import jsonschema
@@ -100,15 +101,21 @@ def test_all_rules_compile_together(arch: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arch", architectures())
 def test_every_event_compiles(arch: str, tmp_path: Path) -> None:
-    """With 32-bit calls, of which each number has a function."""
+    """With 32-bit calls, of which each number has a function at each edge that is needed."""
     catalog = load_catalog(arch)
-    written = {"name": "all", "events": {name: {} for name in catalog.events}}
+    events: dict[str, Any] = {
+        name: {"fields": [*event.default, *({"duration_ns"} & event.fields.keys())]}
+        for name, event in catalog.events.items()
+    }
+    written = {"name": "all", "events": events}
     profile = tmp_path / "all.yaml"
     profile.write_text(yaml.safe_dump({**written, "options": {"compat": "decode"}}))
     plan = _plan(str(profile), arch)
     c = hostc.check_c(tmp_path, plan)
-    calls = {call.name for event in catalog.events.values() for call in event.abi_calls}
-    assert all(f"int {catalog.abi}_exit_{name}(" in c for name in calls)
+    for event in catalog.events.values():
+        edges = ["enter", *["exit"] * ("duration_ns" in event.fields)]
+        functions = [f"{edge}_{call.name}" for call in event.abi_calls for edge in edges]
+        assert all(f"int {catalog.abi}_{function}(" in c for function in functions)
 
 
 def test_rules_own_tests_pass(etracee: Etracee) -> None:

@@ -37,6 +37,35 @@ static long socketcall(int which, unsigned a, unsigned b, unsigned c)
     return CALL(102, which, words, 0, 0, 0, 0);
 }
 
+static unsigned vectors[4], message[8], control[3], times[4], kludge[2];
+
+/* Structures of longs and pointers, which have four bytes each. */
+static void pass_structures(long fd)
+{
+    long sock = CALL(359, 2, 2, 0, 0, 0, 0);                  /* socket: AF_INET, SOCK_DGRAM */
+
+    vectors[0] = (unsigned)(long)buffer, vectors[1] = 3, vectors[2] = vectors[0] + 3, vectors[3] = 4;
+    CALL(146, fd, vectors, 2, 0, 0, 0);                       /* writev: of 3 and 4 bytes */
+    control[0] = 12, control[1] = 1, control[2] = 2;          /* SOL_SOCKET, SCM_CREDENTIALS */
+    message[0] = (unsigned)(long)&address, message[1] = 16;
+    message[2] = (unsigned)(long)vectors, message[3] = 2;
+    message[4] = (unsigned)(long)control, message[5] = 12;
+    CALL(370, sock, message, 0x40, 0, 0, 0);                  /* sendmsg: MSG_DONTWAIT */
+    socketcall(16, sock, (unsigned)(long)message, 0x40);
+    CALL(345, sock, message, 1, 0x40, 0, 0);                  /* sendmmsg */
+    times[0] = 7, times[1] = 8, times[2] = -9, times[3] = 10;
+    CALL(271, "made", times, 0, 0, 0, 0);                     /* utimes */
+    CALL(320, -100, "made", times, 0, 0, 0);                  /* utimensat */
+    words[0] = 7, words[1] = 1, words[2] = 8, words[3] = 0, words[4] = -9, words[5] = -1;
+    CALL(412, -100, "made", words, 0, 0, 0);                  /* utimensat_time64: no mtime_nsec */
+    kludge[0] = (unsigned)(long)buffer, kludge[1] = -5;
+    CALL(117, 12, 77, 16, 1, kludge, 0);                      /* ipc: msgrcv, of before */
+    CALL(117, 12 | 1 << 16, 77, 16, 1, buffer, -6);           /* ipc: msgrcv */
+    CALL(117, 3, 77, 2, 2, kludge + 1, 0);                    /* ipc: semctl, IPC_STAT */
+    CALL(102, 1 | 1 << 16, words, 0, 0, 0, 0);                /* socketcall: none */
+    CALL(18, "made", 0, 0, 0, 0, 0);                          /* oldstat */
+}
+
 /* Sleep for 20 ms and end; a 32-bit program is interrupted by signals before, whose handlers return. */
 static void end_late(void)
 {
@@ -80,8 +109,10 @@ void run(void)
     CALL(7, -1, 0, 1, 0, 0, 0);                               /* waitpid: no child */
     if (!CALL(2, 0, 0, 0, 0, 0, 0))                           /* fork */
         end_late();
-    if (!CALL(120, 0x04000011, 0, 0, 0, 0, 0))                /* clone: CLONE_NEWUTS, SIGCHLD */
+    if (!CALL(120, 0x04000011, 0, 0, 0, 0, 0)) {              /* clone: CLONE_NEWUTS, SIGCHLD */
+        pass_structures(fd);
         CALL(1, 4, 0, 0, 0, 0, 0);
+    }
     CALL(22, "made", 0, 0, 0, 0, 0);                          /* umount */
     CALL(10, "made", 0, 0, 0, 0, 0);                          /* unlink */
     CALL(11, "/absent", argv_true, 0, 0, 0, 0);               /* execve */

@@ -132,6 +132,41 @@ def test_arguments(etracee: Etracee, program: Path, work: Path) -> None:
     assert (failed["path"], worked["filename"]) == ("/absent", "/bin/true")
 
 
+MESSAGE = {
+    "addr": "127.0.0.1", "port": 1, "msg_namelen": 16, "iov_len": 7, "msg_iovlen": 2,
+    "msg_controllen": 12, "cmsg_level": "SOL_SOCKET", "cmsg_type": "SCM_CREDENTIALS",
+}  # fmt: skip
+STRUCTURES: list[tuple[str, int, Event]] = [
+    ("writev", 146, {"iov_len": 7, "vlen": 2, "ret": 7}),
+    ("sendmsg", 370, MESSAGE | {"ret": 7}),
+    ("sendmsg", 102, MESSAGE | {"ret": 7}),
+    ("sendmmsg", 345, MESSAGE | {"ret": 1, "msg_len": 7}),
+    ("utimes", 271, {"atime_sec": 7, "atime_usec": 8, "mtime_sec": -9, "mtime_usec": 10}),
+    ("utimensat", 320, {"atime_sec": 7, "atime_nsec": 8, "mtime_sec": -9, "mtime_nsec": 10}),
+    ("utimensat", 412, {"atime_sec": 7 | 1 << 32, "atime_nsec": 8, "mtime_sec": -9}),
+    ("msgrcv", 117, {"ipc_id": 77, "msgsz": 16, "msgtyp": -5}),
+    ("msgrcv", 117, {"ipc_id": 77, "msgsz": 16, "msgtyp": -6}),
+    ("semctl", 117, {"ipc_id": 77, "semnum": 2, "cmd": "IPC_STAT", "arg": "0xfffffffb"}),
+    ("stat", 18, {"filename": "made"}),
+]
+
+
+def test_structures(etracee: Etracee, program: Path, work: Path) -> None:
+    """What lies otherwise in memory; the program says what it put there."""
+    events: dict[str, Any] = {"clone": {}}
+    for name, _, expected in STRUCTURES:
+        fields = events.setdefault(name, {"fields": []})["fields"]
+        fields += [key for key in expected if key != "ret" and key not in fields]
+    run = etracee.run({"events": events, "options": {"compat": "decode"}}, program, cwd=work)
+    (child,) = [event["child_pid"] for event in run.of("clone") if "abi" in event]
+    told = [event for event in run.events if event["pid"] == child]
+    assert [(event["type"], event["syscall_id"]) for event in told] == [
+        (name, number) for name, number, _ in STRUCTURES
+    ]
+    for event, (_, _, expected) in zip(told, STRUCTURES, strict=True):
+        assert {key: event[key] for key in expected} == expected
+
+
 @pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
 def test_told_at_their_entry(etracee: Etracee, program: Path, work: Path, attach: str) -> None:
     """What does not return, and how long the rest took: nanosleep is given 20 ms."""

@@ -181,6 +181,61 @@ static __always_inline u32 read_bytes(char *to, u64 from, u64 length, u16 *slot,
     return size;
 }
 
+/*
+ * The same of a 32-bit program, whose longs and pointers have half the bytes: each becomes 8, the last
+ * first, since they lie where they are read to. `length` and `limit` count the bytes that they become.
+ */
+static __always_inline u32 read_abi_longs(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask, u32 is_signed)
+{
+    u32 size = length > limit ? limit : length;
+
+    if (!from || read_user(to, BOUND(size / 2, mask), (const void *)from)) {
+        *slot = UNREADABLE;
+        return 0;
+    }
+    for (int i = limit / 8 - 1; i >= 0; i--) {
+        u32 word = *(const volatile u32 *)(to + 4 * i);
+
+        *(volatile u64 *)(to + 8 * i) = is_signed ? (s64)(s32)word : word;
+    }
+    *slot = length > limit ? size | CUT : size;
+    return size;
+}
+
+static __always_inline u32 read_abi_words(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
+{
+    return read_abi_longs(to, from, length, slot, limit, mask, 0);
+}
+
+static __always_inline u32 read_abi_signed_words(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
+{
+    return read_abi_longs(to, from, length, slot, limit, mask, 1);
+}
+
+/* The first call that has times of 64 bits in 32-bit programs: arch/x86/entry/syscalls/syscall_32.tbl. */
+#define CLOCK_GETTIME64 403
+
+static __always_inline u32 read_abi_times(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask, u32 number)
+{
+    if (number >= CLOCK_GETTIME64)
+        return read_bytes(to, from, length, slot, limit, mask);
+    return read_abi_longs(to, from, length, slot, limit, mask, 1);
+}
+
+/* The same where a long alone stands before the rest, as in struct cmsghdr; `length` is the 32-bit program's. */
+static __always_inline u32 read_abi_headed(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
+{
+    u32 size = length < 4 ? 0 : length + 4 > limit ? limit : length + 4;
+
+    if (!from || (size && read_user(to + 4, BOUND(size - 4, mask), (const void *)from))) {
+        *slot = UNREADABLE;
+        return 0;
+    }
+    *(volatile u64 *)to = *(const volatile u32 *)(to + 4);
+    *slot = size;
+    return size;
+}
+
 /* The same, of the kernel's own copy. */
 static __always_inline u32 read_kernel_bytes(char *to, u64 from, u64 length, u16 *slot, u32 limit, u32 mask)
 {
