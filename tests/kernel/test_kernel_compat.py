@@ -180,6 +180,7 @@ def test_told_at_their_entry(etracee: Etracee, program: Path, work: Path, attach
     codes = {event["pid"]: event["exit_code"] for event in run.of("exit")}
     for number, code in (1, 4), (252, 3):
         assert told[number]["error_code"] == codes[told[number]["pid"]] == code
+    assert not [e for e in run.of("openat") if e["pid"] == told[252]["pid"]], "an x32 call is none"
     is_32_bit = program.read_bytes()[4] == 1
     returned = [e["syscall_id"] for e in decoded if e["type"] == "rt_sigreturn"]
     assert returned == ([119, 173] if is_32_bit else [])
