@@ -391,6 +391,17 @@ def test_text(tmp_path: Path) -> None:
     assert text.replace(f"{tmp_path}/", "") == GOLDEN
 
 
+def test_what_32_bit_calls_do_not_tell_is_said(tmp_path: Path) -> None:
+    fields = {"fcntl": ["cmd", "l_start"], "sendmsg": ["addr"], "exit_group": ["error_code"]}
+    events = {name: {"fields": names} for name, names in fields.items()}
+    decoded = explained(tmp_path, {"events": events, "options": {"compat": "decode"}})
+    assert [note for note in decoded.notes if "32-bit" in note] == [
+        "of 32-bit calls, which lie otherwise in memory: fcntl.lock"
+    ]
+    (note,) = [n for n in explained(tmp_path, {"events": events}).notes if "32-bit" in n]
+    assert "only programs are counted" in note
+
+
 def test_text_names_some_of_many_readers(tmp_path: Path) -> None:
     rules = [rule(f"uid = {number}") for number in range(8)]
     text = render_text(explained(tmp_path, {"events": EXEC, "context": ["pid"]}, *rules))
