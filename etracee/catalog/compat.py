@@ -17,9 +17,12 @@ def add_abi_calls(
 ) -> Iterator[EventType]:
     """Yield the events, each with the 32-bit calls that do the same, of data/compat.yaml."""
     told = [AbiCallEntry(**entry) for group in data[abi].values() for entry in group]
+    by_name: dict[str, list[AbiCallEntry]] = {}
+    for entry in told:
+        by_name.setdefault(entry.stands_for, []).append(entry)
     numbers = {entry.number for entry in told}
     for event in events:
-        own = [_call(entry) for entry in told if entry.stands_for == event.name]
+        own = [_call(entry) for entry in by_name.get(event.name, ())]
         number = calls[event.name].number.get(abi) if event.name in calls else None
         if number is not None and number not in numbers:
             name = event.name.removeprefix(SYSCALL)

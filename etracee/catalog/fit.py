@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from etracee.catalog.entries import PlaceEntry, TracepointEntry
-from etracee.catalog.load import REQUESTS, find_families, read_data
+from etracee.catalog.load import find_families
 from etracee.catalog.model import Catalog, EventType, Field, FileOf, InRequest, Unseen
+from etracee.catalog.read import REQUESTS, read_data
 from etracee.catalog.requests import read_hooks
 
 

@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from etracee.catalog import EventType, load_catalog
-from etracee.catalog.load import DATA, DURATION, architectures
+from etracee.catalog.load import DURATION, architectures
 from etracee.catalog.model import SYSCALL, Argument, Derivation, Field, FileOf, InRequest, PartOf
+from etracee.catalog.read import DATA
 from etracee.event import Event
 from etracee.plan.attach import CALLS as SLOTS
 from etracee.plan.layout import HEADER
