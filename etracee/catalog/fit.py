@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from etracee.catalog.entries import PlaceEntry, TracepointEntry
 from etracee.catalog.load import find_families
-from etracee.catalog.model import Catalog, EventType, Field, FileOf, InRequest, Unseen
+from etracee.catalog.model import (
+    Catalog,
+    Described,
+    Details,
+    EventType,
+    Field,
+    FileOf,
+    InRequest,
+    Unseen,
+)
 from etracee.catalog.read import REQUESTS, read_data
 from etracee.catalog.requests import read_hooks
 
@@ -67,24 +77,18 @@ class _Fit:
         if event.operation is None:
             return event
         hooks = dict(self.chosen_hooks())
-        fields = {name: self.field(field) for name, field in event.fields.items()}
-        return replace(event, fields=fields, operation=replace(event.operation, hooks=hooks))
+        written = event.operation.places
+        chosen = {origin: self.places(origin) for origin in written.values()}
+        places = {name: chosen[origin] for name, origin in written.items()}
+        operation = replace(event.operation, hooks=hooks, places=places)
+        details = Details(partial(_described, event.details, chosen))
+        return replace(event, details=details, operation=operation)
 
     def chosen_hooks(self) -> Iterator[tuple[str, TracepointEntry]]:
         for function, hook in self.hooks.items():
             if isinstance(hook, str):
                 raise _LackingError(hook)
             yield function, hook
-
-    def field(self, field: Field) -> Field:
-        origin = field.origin
-        if isinstance(origin, InRequest):
-            return replace(field, origin=self.places(origin))
-        if isinstance(origin, FileOf):
-            told = (origin.name, origin.at, origin.fd)
-            name, at, fd = (self.places(o) if isinstance(o, InRequest) else o for o in told)
-            return replace(field, origin=FileOf(name, at, fd, origin.result))
-        return field
 
     def places(self, origin: InRequest) -> InRequest:
         """Return the first of the places that the kernel has."""
@@ -99,3 +103,23 @@ class _Fit:
         members = [*place.at, f"io_uring_sqe.{place.entry}"]
         members += place.length if isinstance(place.length, tuple) else []
         yield from (path for path in members if self.kernel.offset_of(path) is None)
+
+
+Chosen = Mapping[InRequest, InRequest]
+"""Places as they are written, each with the one that the kernel has."""
+
+
+def _described(details: Details, chosen: Chosen) -> Described:
+    fields, default = details.made
+    return {name: _fitted(field, chosen) for name, field in fields.items()}, default
+
+
+def _fitted(field: Field, chosen: Chosen) -> Field:
+    origin = field.origin
+    if isinstance(origin, InRequest):
+        return replace(field, origin=chosen[origin])
+    if isinstance(origin, FileOf):
+        told = (origin.name, origin.at, origin.fd)
+        name, at, fd = (chosen[o] if isinstance(o, InRequest) else o for o in told)
+        return replace(field, origin=FileOf(name, at, fd, origin.result))
+    return field

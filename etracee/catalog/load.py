@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from etracee.catalog.model import (
     Captured,
     Catalog,
     Derivation,
+    Described,
+    Details,
     Elapsed,
     EventType,
     Feed,
@@ -113,6 +116,12 @@ class _Reader:
             yield self._lifecycle(name, LifecycleEntry(**data))
 
     def _syscall(self, name: str, entry: SyscallEntry) -> EventType:
+        number = entry.number[self.arch]
+        details = Details(partial(self._described, entry))
+        tracepoint = entry.tracepoint or name
+        return EventType(name, entry.doc, entry.flow, number, details, entry.families, tracepoint)
+
+    def _described(self, entry: SyscallEntry) -> Described:
         fields = dict(self._with_parts(self._arguments(entry)))
         fields |= self._with_parts(self._reading(item, fields) for item in entry.readings)
         fields |= self._with_parts(
@@ -123,18 +132,14 @@ class _Reader:
         for derived, expression in entry.derived.items():
             fields[derived] = self._derived(derived, expression)
         fields |= self._with_parts(self._results(entry))
-        default = entry.default or tuple(_shown_by_default(fields))
-        number = entry.number[self.arch]
-        tracepoint = entry.tracepoint or name
-        families = entry.families
-        return EventType(name, entry.doc, entry.flow, number, fields, default, families, tracepoint)
+        return fields, entry.default or tuple(_shown_by_default(fields))
 
     def _lifecycle(self, name: str, entry: LifecycleEntry) -> EventType:
         captured = (_captured(self.fields.read(item)) for item in entry.fields)
         fields = dict(self._with_parts(captured))
         feeds = self._feed(entry.feeds, fields) if entry.feeds else None
-        default, tracepoint = entry.default, entry.tracepoint
-        return EventType(name, entry.doc, entry.flow, None, fields, default, (), tracepoint, feeds)
+        details = Details(lambda: (fields, entry.default))
+        return EventType(name, entry.doc, entry.flow, None, details, (), entry.tracepoint, feeds)
 
     def _feed(self, entry: FeedEntry, fields: Mapping[str, Field]) -> Feed:
         known = {**self.context, **fields}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Literal
 
 from etracee.catalog.entries import (
@@ -281,12 +282,38 @@ class Operation:
 
     `hooks` are tracepoints by the function that runs there: those of one kernel, which stand in
     the order in which a program may take the place of another, see templates/bpf/exec.c.j2.
-    `slot` is where such a request says that its result is put into the ring's own table of files.
+    `slot` is where such a request says that its result is put into the ring's own table of files,
+    `places` where it has what the event's fields tell.
     """
 
     opcodes: tuple[int, ...]
     slot: str | None
     hooks: Mapping[str, TracepointEntry]
+    places: Mapping[str, InRequest]
+
+
+Described = tuple[Mapping[str, Field], tuple[str, ...]]
+"""An event's fields by name, and the names of those that are shown where a profile says nothing."""
+
+
+class Details:
+    """The fields of an event: made when they are first asked for, as few of all events are."""
+
+    def __init__(self, make: Callable[[], Described]) -> None:
+        self._make = make
+
+    @cached_property
+    def made(self) -> Described:
+        """Return the fields."""
+        return self._make()
+
+    def __reduce__(self) -> tuple[type[Details], tuple[Callable[[], Described]]]:
+        """Write down the fields, not how they are made."""
+        return Details, (partial(_return, self.made),)
+
+
+def _return(described: Described) -> Described:
+    return described
 
 
 @dataclass(frozen=True)
@@ -297,8 +324,7 @@ class EventType:
     doc: str
     flow: Flow
     number: int | None
-    fields: Mapping[str, Field]
-    default: tuple[str, ...]
+    details: Details
     families: tuple[str, ...]
     tracepoint: str
     """Of a call, the name in its tracepoints sys_enter_… and sys_exit_…"""
@@ -308,6 +334,16 @@ class EventType:
     """Of a request of io_uring, what tells it."""
     abi_calls: tuple[AbiCall, ...] = ()
     """The 32-bit calls that do the same."""
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Return the fields by their names."""
+        return self.details.made[0]
+
+    @property
+    def default(self) -> tuple[str, ...]:
+        """Return the names of the fields that are shown where a profile says nothing."""
+        return self.details.made[1]
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from etracee.catalog.entries import Flow, OperationEntry, PlaceEntry, TracepointEntry
 from etracee.catalog.model import (
     Argument,
+    Described,
+    Details,
     Elapsed,
     EventType,
     Field,
@@ -38,26 +41,33 @@ def read_requests(
     """Yield the events of data/io_uring.yaml; `calls` are those that they are like."""
     hooks = {function: choices[0] for function, choices in read_hooks(data).items()}
     common = {name: _places(written) for name, written in data["common"].items()}
+    opcodes = make_field("opcode").type
     for name, written in data["operations"].items():
         entry, call = OperationEntry(**written), calls[written["like"]]
         own = {field: _places(place) for field, place in written["fields"].items()}
-        fields = dict(_fields(call, own))
         slot = {"file_slot": _slot(entry.slot)} if entry.slot else {}
-        fields |= {n: _placed(make_field(n), at) for n, at in {**common, **slot}.items()}
-        opcodes = tuple(int(fields["opcode"].type.parse(opcode)) for opcode in entry.opcodes)
-        default = entry.default or (*(n for n in call.default if n in fields), "opcode")
-        operation = Operation(opcodes, entry.slot, hooks)
+        added = {**common, **slot}
+        numbers = tuple(int(opcodes.parse(opcode)) for opcode in entry.opcodes)
+        operation = Operation(numbers, entry.slot, hooks, {**own, **added})
+        details = Details(partial(_described, entry, call, own, added, make_field))
         yield EventType(
             name,
             entry.doc,
             Flow.REQUEST,
             None,
-            fields,
-            default,
+            details,
             call.families,
             "",
             operation=operation,
         )
+
+
+def _described(
+    entry: OperationEntry, call: EventType, own: Places, added: Places, make_field: MakeField
+) -> Described:
+    fields = dict(_fields(call, own))
+    fields |= {name: _placed(make_field(name), place) for name, place in added.items()}
+    return fields, entry.default or (*(n for n in call.default if n in fields), "opcode")
 
 
 def read_hooks(data: Mapping[str, Any]) -> Mapping[str, tuple[TracepointEntry, ...]]:
