@@ -14,6 +14,7 @@ from etracee.plan.resolve_counts import CountResolver, ResolvedCount
 from etracee.plan.resolve_rules import RuleResolver, matches_of
 from etracee.problems import Place, Problem, ProblemsError, did_you_mean, wrong
 from etracee.profile import Options, Profile
+from etracee.profile.families import families_of
 from etracee.profile.written import Located
 from etracee.rules import RuleSet
 
@@ -125,15 +126,22 @@ class _Resolver:
                 why = self.catalog.unseen[name].why
                 self.findings.warning(event.name, f"this kernel cannot show {name}: {why}")
             else:
-                hint = did_you_mean(name, self.catalog.events) or "see `etracee list events`"
-                place = event.name.key_place()
-                self.findings.problems.append(Problem(place, f"no event is named {name!r}", hint))
+                self.findings.problem_at_key(event.name, *self.unknown(name))
         for name in self.request.events:
             if name not in self.profile.events:
                 hint = did_you_mean(name, names) or f"it has {', '.join(names)}"
                 message = f"--event: the profile has no event {name!r}"
                 self.findings.problems.append(Problem(None, message, hint))
         return [name for name in names if not self.request.events or name in self.request.events]
+
+    def unknown(self, name: str) -> tuple[str, str]:
+        """Return what to say of an event or a family that is not known, and the advice."""
+        if not name.startswith("$"):
+            hint = did_you_mean(name, self.catalog.events) or "see `etracee list events`"
+            return f"no event is named {name!r}", hint
+        known = [f"${family}" for family in sorted(families_of(self.catalog))]
+        hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+        return f"no family of events is named {name!r}", hint
 
     def counted(self, watched: list[str]) -> dict[str, ResolvedCount]:
         """Return what the watched events are counted by that are not delivered one by one."""
@@ -148,11 +156,11 @@ class _Resolver:
         for text, option in (*((text, None) for text in self.profile.filters), *options):
             for name, tree in self.findings.check(text, scope, option).items():
                 trees[name].append(tree)
-        for name in watched:
-            own = self.profile.events[name].filter
-            if own:
-                narrow = self.names.scope([self.catalog.events[name]])
-                trees[name].append(self.findings.check(own, narrow)[name])
+        for name, event in self.profile.events.items():
+            known = [self.catalog.events[name]] if name in watched else []
+            own = self.findings.check(event.filter, self.names.scope(known)) if event.filter else {}
+            for told, tree in own.items():
+                trees[told].append(tree)
         return {name: both(*parts) for name, parts in trees.items()}
 
     def event(

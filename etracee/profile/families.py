@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 
 from etracee.catalog import Catalog
-from etracee.problems import Problem, ProblemsError, did_you_mean, wrong
+from etracee.problems import wrong
 from etracee.profile.model import Profile, WatchedEvent
 
 SYSCALLS = "syscalls"
@@ -20,25 +20,21 @@ def families_of(catalog: Catalog) -> Mapping[str, tuple[str, ...]]:
 
 
 def expand_families(profile: Profile, catalog: Catalog) -> Profile:
-    """Return the profile with events in place of families; ProblemsError for unknown ones.
+    """Return the profile with events in place of families; what is no family stays as it is.
 
     What is written for an event by its name counts before what is written for its family, and an
-    event that is `off` stays away.
+    event that is `off` stays away. ProblemsError where no event is left.
     """
     families = families_of(catalog)
     events: dict[str, WatchedEvent] = {}
-    problems = []
     for name, watched in profile.events.items():
-        if not name.startswith("$"):
+        family = families.get(name[1:]) if name.startswith("$") else None
+        if family is None:
             events[name] = _over(watched, events.get(name))
-        elif name[1:] in families:
-            for member in (m for m in families[name[1:]] if m not in profile.off):
-                named = replace(watched.name, text=member)
-                events[member] = _over(events.get(member), replace(watched, name=named))
-        else:
-            problems.append(_unknown(watched, families))
-    if problems:
-        raise ProblemsError(problems)
+            continue
+        for member in (m for m in family if m not in profile.off):
+            named = replace(watched.name, text=member)
+            events[member] = _over(events.get(member), replace(watched, name=named))
     if not events:
         place = next(iter(profile.events.values())).name.key_place()
         raise wrong(place, "all events of the family are off: the profile watches none")
@@ -53,9 +49,3 @@ def _over(own: WatchedEvent | None, general: WatchedEvent | None) -> WatchedEven
         return found
     said = {field.name: getattr(own, field.name) for field in fields(own)}
     return replace(general, **{name: value for name, value in said.items() if value is not None})
-
-
-def _unknown(watched: WatchedEvent, families: Mapping[str, tuple[str, ...]]) -> Problem:
-    name, known = watched.name.text, [f"${family}" for family in sorted(families)]
-    hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
-    return Problem(watched.name.key_place(), f"no family of events is named {name!r}", hint)
