@@ -48,7 +48,8 @@ class FlagsEntry(Entry):
     """A set of flag names; a value is a number, or one for each architecture.
 
     `like` is a set whose single flags belong to this one too, behind its own. `shifted` are
-    numbers by the name of their shift: they print as 21<<MAP_HUGE_SHIFT.
+    numbers by the name of their shift: they print as 21<<MAP_HUGE_SHIFT. `query` is a number that
+    is no set, but asks for the one in effect.
     """
 
     doc: str
@@ -56,6 +57,7 @@ class FlagsEntry(Entry):
     like: str | None = None
     groups: Mapping[int, Mapping[str, int]] = Key(default_factory=dict)
     shifted: Mapping[str, ShiftEntry] = Key(default_factory=dict)
+    query: int | None = None
 
 
 class FieldEntry(BaseModel):
@@ -128,6 +130,8 @@ class SyscallEntry(Entry):
     socket: str | None = None
     """The argument, or `ret`, that is the descriptor of a socket."""
     derived: Mapping[str, str] = Key(default_factory=dict)
+    ret: Mapping[str, Any] = Key(default_factory=dict)
+    """What of the field `ret` differs from fields.yaml."""
     returns: Mapping[str, str] = Key(default_factory=dict)
     """Fields that are the call's result, each with when it is one."""
     default: tuple[str, ...] | None = None

@@ -83,7 +83,9 @@ class FieldReader:
             others = self._flags(entry.like)["bits"].items()
             bits |= {flag: value for flag, value in others if value not in taken}
         shifted = dict(_shifted(name, shift) for name, shift in entry.shifted.items())
-        return {"bits": bits, "groups": entry.groups, "shifted": shifted, "doc": entry.doc}
+        query = {} if entry.query is None else {"query": entry.query}
+        told = {"groups": entry.groups, "doc": entry.doc}
+        return {"bits": bits, "shifted": shifted, **told, **query}
 
     def _number(self, value: int | Mapping[str, int]) -> int:
         return value if isinstance(value, int) else value[self.arch]

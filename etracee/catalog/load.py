@@ -206,9 +206,10 @@ class _Reader:
     def _results(self, call: SyscallEntry) -> Iterator[Field]:
         """Yield what is known when a call returns; its result is missing where it does not."""
         origin = Absent() if call.flow is Flow.ENTRY else ReturnValue()
-        for name, when in (("ret", None), *call.returns.items()):
-            read = self.fields.read(name)
-            yield Field(name, read.type, read.entry.doc, Source.REGISTERS, origin, when)
+        ret = self.fields.read({"name": "ret", **call.ret})
+        others = ((self.fields.read(name), when) for name, when in call.returns.items())
+        for read, when in ((ret, None), *others):
+            yield Field(read.name, read.type, read.entry.doc, Source.REGISTERS, origin, when)
         if call.flow is not Flow.ENTRY:
             yield _placed(self.fields.read(DURATION), Source.CLOCK, Elapsed())
 

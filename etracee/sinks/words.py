@@ -34,9 +34,12 @@ def quoted(text: str) -> str:
     return f'"{printable(escaped)}"'
 
 
-def result_of(ret: int | None) -> str:
-    """Return what a call returned as strace shows it, that of a call which does not return too."""
-    if ret is None:
-        return "?"
+def result_of(ret: int | str | None) -> str:
+    """Return what a call returned as strace shows it, that of a call which does not return too.
+
+    An address is text.
+    """
+    if not isinstance(ret, int):
+        return ret or "?"
     name = f" {errno.errorcode[-ret]}" if -ret in errno.errorcode else ""
     return f"{ret}{name}"

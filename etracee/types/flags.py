@@ -31,13 +31,16 @@ class Flags(Type):
         shifted: Groups | None = None,
         c: str = "u32",
         signals: Mapping[str, int] | None = None,
+        query: int | None = None,
     ) -> None:
         """`bits` are single flags in the order of printing; `groups` has masks and their values.
 
         With `signals`, the low byte is the number of one of these, printed last. `shifted` has the
-        same as `groups` for what is printed behind the flags.
+        same as `groups` for what is printed behind the flags. `query` is a number that is no set,
+        but asks for the one in effect.
         """
         self.storage = integer(c)
+        self.query = query
         self.doc = f"flags ({doc})"
         low = _CSIGNAL if signals else 0
         single = ((n, value, value) for n, value in bits.items() if not value & low)
@@ -50,6 +53,8 @@ class Flags(Type):
         bits = py_literal(self.bits)
         if self.signals:
             return py("flags.show_with_signal({b}, {s})", b=bits, s=py_literal(self.signals))
+        if self.query is not None:
+            return py("flags.show({b}, {q})", b=bits, q=self.query)
         return py("flags.show({b})", b=bits)
 
     def parse(self, text: str) -> int:
@@ -77,11 +82,13 @@ def _members(groups: Groups) -> Iterator[tuple[str, int, int]]:
         yield from ((name, value, mask) for name, value in group.items())
 
 
-def show(names: FlagNames) -> Callable[[int], str]:
+def show(names: FlagNames, query: int | None = None) -> Callable[[int], str]:
     """Return the function that prints a set; it remembers the sets it has met."""
 
     @functools.lru_cache(maxsize=4096)
     def print_set(value: int) -> str:
+        if value == query:
+            return hex(value)
         found, rest = [], value
         for name, member, mask in names:
             if value & mask == member and (member & rest or not member):

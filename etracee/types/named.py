@@ -44,10 +44,16 @@ def show(names: Mapping[int, str]) -> Callable[[int], int | str]:
 
 
 class Result(Named):
-    """What a call returned: errors are negative, and may be written by their name."""
+    """What a call returned: errors are negative, and may be written by their name.
 
-    def __init__(self, names: Mapping[str, int], c: str = "s64", doc: str = "result") -> None:
+    With `base: 16`, what is no error is an address: text in hexadecimal.
+    """
+
+    def __init__(
+        self, names: Mapping[str, int], c: str = "s64", doc: str = "result", base: int = 10
+    ) -> None:
         super().__init__(names, c, doc)
+        self.base = base
 
     @property
     def parts(self) -> Mapping[str, Part]:
@@ -55,8 +61,9 @@ class Result(Named):
         doc = "Error of a call that failed, by its name; null when it succeeded."
         return {"error": Part(Named(self.names, "u32", "error"), doc, error, "result_error")}
 
-    def shower(self) -> None:  # type: ignore[override]
-        """JSON has the number, as strace's -E… has no place for a value."""
+    def shower(self) -> Py | None:  # type: ignore[override]
+        """JSON has the number of an error, as strace's -E… has no place for a value."""
+        return Py("named.show_address") if self.base == 16 else None
 
     def parse(self, text: str) -> int:
         """Accept a number, or an error's name with or without its minus: both mean -errno."""
@@ -66,11 +73,17 @@ class Result(Named):
 
 MOST_ERROR = 4095
 """The greatest error number: MAX_ERRNO, include/linux/err.h. Results below are addresses."""
+_ALL_BITS = (1 << 64) - 1
 
 
 def error(ret: int) -> int | None:
     """Return the error's number; None when the call succeeded."""
     return -ret if -MOST_ERROR <= ret < 0 else None
+
+
+def show_address(ret: int) -> int | str:
+    """Return an address as text, and an error as its number."""
+    return ret if error(ret) else hex(ret & _ALL_BITS)
 
 
 TYPES = {"named": Named, "signal": Named, "result": Result}

@@ -125,7 +125,7 @@ def _align(
 ) -> Iterator[tuple[Call | None, Event | None]]:
     """Pair what one thread did; a call that one of the two lacks stands alone."""
     left = [(call.name, call.ret) for call in calls]
-    right = [(name_of(event), event["ret"]) for event in events]
+    right = [(name_of(event), result_of(event)) for event in events]
     if [name for name, _ in left] == [name for name, _ in right]:
         yield from zip(calls, events, strict=True)
         return
@@ -140,6 +140,12 @@ def _align(
 def name_of(event: Event) -> str:
     """Return the call's name."""
     return str(event["type"]).removeprefix("syscall.")
+
+
+def result_of(event: Event) -> int | None:
+    """Return the result as a number: of an address, JSON has the text."""
+    ret = event["ret"]
+    return int(ret, 16) if isinstance(ret, str) else ret
 
 
 def _compare_pair(
@@ -165,11 +171,12 @@ def _compare_pair(
 
 
 def _compare_result(call: Call, event: Event) -> Difference | None:
+    result = result_of(event)
     if not call.returned:
         reason = "the process was ended within the call"
-    elif event["ret"] is None:
+    elif result is None:
         reason = "etracee tells of it at its entry, since it does not return to its caller"
-    elif call.ret is not None and (call.ret - event["ret"]) % (1 << 64) == 0:
+    elif call.ret is not None and (call.ret - result) % (1 << 64) == 0:
         return None
     else:
         reason = None
@@ -183,7 +190,7 @@ def _compare_field(call: Call, event: Event, kind: EventType, told: Field) -> Di
     shown = shown_of(event, told)
     if told.when is not None and not _means_something(event, kind, told):
         problem = None if shown is None else "it means nothing here"
-    elif _is_returned(kind, told) and event["ret"] < 0:
+    elif _is_returned(kind, told) and (result_of(event) or 0) < 0:
         problem = None if shown is None else "the call has left nothing"
     else:
         problem = _problem(text, shown, told, event)

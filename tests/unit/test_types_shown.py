@@ -6,7 +6,7 @@ import pytest
 
 from etracee.catalog import load_catalog
 from etracee.catalog.model import Argument
-from etracee.types import address, device, flags, ioctl, mode, sockaddr, texts, wait_status
+from etracee.types import address, device, flags, ioctl, mode, named, sockaddr, texts, wait_status
 from etracee.types.flags import Flags
 
 
@@ -53,6 +53,23 @@ def test_number_among_flags(value: int, shown: str) -> None:
     assert isinstance(kind, Flags)
     assert flags.show(kind.names)(value) == shown
     assert kind.parse(shown) == value
+
+
+def test_number_that_asks_for_the_flags_in_effect() -> None:
+    """As strace prints it: 0xffffffff is every flag, and chooses none."""
+    kind = load_catalog("x86_64").events["personality"].fields["personality"].type
+    assert isinstance(kind, Flags)
+    show = flags.show(kind.names, kind.query)
+    assert (show(0xFFFFFFFF), show(0x40000)) == ("0xffffffff", "PER_LINUX|ADDR_NO_RANDOMIZE")
+
+
+@pytest.mark.parametrize(
+    ("ret", "shown"),
+    [(0, "0x0"), (0x7F0000001000, "0x7f0000001000"), (-12, -12), (-4096, "0xfffffffffffff000")],
+)
+def test_addresses_that_calls_return(ret: int, shown: object) -> None:
+    """The greatest error is 4095: what lies below, as the last page, is an address."""
+    assert named.show_address(ret) == shown
 
 
 def test_flags_of_another_architecture() -> None:
