@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from etracee.fragments import Py
+from etracee.types import wait_status
 from etracee.types.base import VARIABLE, Kind, Part, Type
 from etracee.types.named import Named
 from etracee.types.number import Number
 from etracee.types.structure import member
 
 _EXITED, _KILLED, _DUMPED, _STOPPED, _CONTINUED = 1, 2, 3, 5, 6
-_STATUS_CONTINUED = 0xFFFF
 
 
 class ChildStatus(Type):
@@ -97,27 +97,28 @@ def status_code(raw: bytes) -> int | None:
     status = _status(raw)
     if status is None:
         return None
-    if status == _STATUS_CONTINUED:
+    if wait_status.is_continued(status):
         return _CONTINUED
-    if status & 0xFF == 0x7F:
+    if wait_status.stop_signal(status) is not None:
         return _STOPPED
-    if status & 0x7F == 0:
+    if wait_status.exit_code(status) is not None:
         return _EXITED
-    return _DUMPED if status & 0x80 else _KILLED
+    return _DUMPED if wait_status.core_dumped(status) else _KILLED
 
 
 def status_exit(raw: bytes) -> int | None:
     """Return the exit code, 0-255; None unless the child exited."""
     status = _status(raw)
-    return status >> 8 & 0xFF if status is not None and status_code(raw) == _EXITED else None
+    return None if status is None else wait_status.exit_code(status)
 
 
 def status_signal(raw: bytes) -> int | None:
     """Return the signal that ended or stopped the child; None where none is told."""
-    status, code = _status(raw), status_code(raw)
-    if status is None or code in (_EXITED, _CONTINUED):
+    status = _status(raw)
+    if status is None or wait_status.is_continued(status):
         return None
-    return status >> 8 & 0xFF if code == _STOPPED else status & 0x7F
+    stopped = wait_status.stop_signal(status)
+    return wait_status.signal(status) if stopped is None else stopped
 
 
 def pid(raw: bytes) -> int | None:

@@ -62,4 +62,17 @@ def core_dumped(status: int) -> bool:
     return bool(status & 0x80)
 
 
+def stop_signal(status: int) -> int | None:
+    """Return the number of the signal that stopped the process; None unless one has."""
+    return status >> 8 & 0xFF if status & 0xFF == _STOPPED else None
+
+
+def is_continued(status: int) -> bool:
+    """Say whether the process was continued by SIGCONT."""
+    return status == _CONTINUED
+
+
+_STOPPED, _CONTINUED = 0x7F, 0xFFFF
+"""What stands in the low byte, and in all 16 bits: wait(2) tells them, and exits do not."""
+
 TYPES = {"wait_status": WaitStatus}

@@ -1,4 +1,4 @@
-"""What the other kernel lets a program do, where this machine's own may refuse it."""
+"""What the other kernel lets a program do, where the host's may refuse it."""
 
 from __future__ import annotations
 

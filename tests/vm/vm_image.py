@@ -1,4 +1,4 @@
-"""Disk images made from this machine's own files: its packages and the virtual environment."""
+"""Disk images made from the host's own files: its packages and the virtual environment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOUNT_POINTS = ("dev", "proc", "sys", "tmp", "run", "root", "mnt", "var/tmp", "
 
 
 class Tree:
-    """A directory that becomes a disk; files are hard links to this machine's where that works."""
+    """A directory that becomes a disk; files are hard links to the host's where that works."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -69,7 +69,7 @@ class Tree:
                 self.add(Path(parent, name))
 
     def place_of(self, path: Path) -> Path:
-        """Return where a path of this machine lies in the tree: no link leads out of it."""
+        """Return where a path of the host lies in the tree: no link leads out of it."""
         return self.root / (path.parent.resolve() / path.name).relative_to("/")
 
 

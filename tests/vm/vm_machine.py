@@ -49,7 +49,7 @@ def boot(
     """Boot `kernel`, run the shell script `job` in the checkout and return what came of it.
 
     `system` is the disk that it runs from, `place` a directory for the other one and for what comes
-    back; the guest has the directories `copied` at the same paths as this machine. BootError says
+    back; the guest has the directories `copied` at the same paths as the host. BootError says
     that the kernel panicked, that the job took longer than `timeout` seconds, or that its status is
     missing.
     """

@@ -1,4 +1,4 @@
-"""The files of Debian packages installed on this machine, with all that they depend on."""
+"""The files of Debian packages installed on the host, with all that they depend on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMAT = (
 
 
 class Installed:
-    """What dpkg knows of this machine."""
+    """What dpkg knows of the host."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, list[Package]] = defaultdict(list)
