@@ -1,4 +1,4 @@
-"""The same job on the host's kernel and in a guest's, and its events in a form that can be compared."""
+"""The same job on the host's kernel and in a guest's, its events in a form to be compared."""
 
 from __future__ import annotations
 
