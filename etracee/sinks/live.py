@@ -20,6 +20,7 @@ _CLEAR = "\x1b[{}A\x1b[J"
 """Go up so many lines, and clear what stands below: CUU and ED of ECMA-48."""
 _ONE_LINE_EACH = "\x1b[?7l{}\x1b[?7h"
 """Lines that the terminal does not wrap: DECAWM."""
+_WHOLE = "; a file has all of them: -o FILE, or a pipe"
 
 _Key = tuple[str, str, tuple[str, ...]]
 
@@ -32,7 +33,7 @@ class TerminalSink(DescriptorSink):
         self._totals: dict[_Key, Count] = {}
         self._new: Counter[_Key] = Counter()
         self._others = 0
-        self._height = 0
+        self._height, self._room = 0, 0
 
     def encode(self, items: Sequence[Item]) -> bytes:
         """Return the lines, between the clearing of the old table and the new one."""
@@ -40,12 +41,13 @@ class TerminalSink(DescriptorSink):
         lines = [line_of(item) for item in items if not isinstance(item, Count)]
         if counts:
             self._add(counts)
-        return self._draw(lines, (os.get_terminal_size(self._descriptor).lines or 24) - 2)
+        self._room = (os.get_terminal_size(self._descriptor).lines or 24) - 2
+        return self._draw(lines)
 
     def close(self) -> None:
-        """Draw the whole table, however long it is."""
+        """Draw the table of all that was counted, as far as the terminal shows it at once."""
         with contextlib.suppress(SinkClosedError):
-            self.write_all(self._draw([], None))
+            self.write_all(self._draw([], is_last=True))
 
     def _add(self, counts: Sequence[Count]) -> None:
         self._new.clear()
@@ -57,15 +59,15 @@ class TerminalSink(DescriptorSink):
             else:
                 self._others += count.count
 
-    def _draw(self, lines: Sequence[str], room: int | None) -> bytes:
-        """Return what replaces the old table by `lines` and one of at most `room` lines."""
-        is_last = room is None
+    def _draw(self, lines: Sequence[str], *, is_last: bool = False) -> bytes:
+        """Return what replaces the old table by `lines` and one that fits into the terminal."""
         new = {} if is_last else {"NEW": [self._new[key] for key in self._totals]}
         others = [f"and {self._others} under other keys"] if self._others else []
         table = [*rows(self._totals.values(), new), *others]
-        if room is not None and len(table) > room:
-            left_out = len(table) - room + 1
-            table = [*table[: room - 1], f"… {left_out} more lines"]
+        if len(table) > self._room:
+            left_out = len(table) - self._room + 1
+            advice = _WHOLE if is_last else ""
+            table = [*table[: self._room - 1], f"… {left_out} more lines{advice}"]
         clear = _CLEAR.format(self._height) if self._height else ""
         self._height = len(table)
         text = "".join(f"{line}\n" for line in table)
