@@ -1,11 +1,22 @@
-"""A workload that makes processes, with flags and structures of every kind, right and wrong."""
+"""A profile of the lives of processes, and a workload that makes them, rightly and wrongly."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kernel_run import compile_c
+
+LIFE: dict[str, Any] = {
+    "context": ["pid", "ppid", "tid", "comm", "start_time"],
+    "events": {
+        "fork": {"fields": ["child_pid", "child_start_time"]},
+        "exec": {"fields": ["filename", "interp", "argv", "path", "path_source", "old_tid"]},
+        "exit": {"fields": ["exit_code", "signal", "core_dumped", "lifetime_ns"]},
+    },
+}
+"""A profile of the lives of processes."""
 
 Command = Sequence[str | bytes | Path]
 
