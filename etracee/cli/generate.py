@@ -96,6 +96,7 @@ def _describe(plan: Plan) -> str:
     """Return the plan in words: hooks, each event's record, and what it is counted by."""
     lines = [f"profile {plan.profile} {plan.version or ''}".rstrip(), ""]
     lines += (f"{hook.kind} {hook.name} -> {hook.function}()" for hook in plan.hooks)
+    lines += (f"{branch.of} -> {branch.function}()" for branch in plan.branches)
     for event in plan.events:
         lines += ["", f"{event.name}: {event.layout.size} bytes, at most {event.layout.limit}"]
         lines += (

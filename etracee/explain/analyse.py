@@ -40,7 +40,7 @@ def explain(source: SourceSet, plan: Plan, attach: Attachment, cpus: int) -> Exp
         attach=attach,
         events=tuple(_event(plan, event, decider) for event in plan.events),
         rules=tuple(_rule(index, rule, decider) for index, rule in enumerate(plan.rules)),
-        hooks=tuple(Hook(h.function, h.kind, h.name, h.slot) for h in plan.hooks),
+        hooks=tuple(_hooks(plan)),
         maps=maps,
         ring_buffer_bytes=plan.options.ring_buffer,
         scratch_bytes=scratch,
@@ -48,6 +48,14 @@ def explain(source: SourceSet, plan: Plan, attach: Attachment, cpus: int) -> Exp
         warnings=tuple(_warnings(doubts)),
         notes=tuple(find_blind(plan)),
     )
+
+
+def _hooks(plan: Plan) -> Iterator[Hook]:
+    for hook in plan.hooks:
+        yield Hook(hook.function, hook.kind, hook.name, hook.slot)
+        for branch in plan.branches:
+            if branch.of == hook.function:
+                yield Hook(branch.function, "tail call", branch.of, branch.slots[0])
 
 
 def _event(plan: Plan, event: EventPlan, decider: Decider) -> Event:

@@ -70,7 +70,8 @@ def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
         yield _hash("requests", "LRU hash", size, view.request_entries, key=8)
         yield _hash("named_requests", "LRU hash", 8, view.request_entries, key=16)
         yield _array("previous_requests", "program array", 4, 1, 1)
-        yield _array("ending", "per-CPU array", 16, 1, cpus)
+        yield _array("request_functions", "program array", 4, view.request_slots, 1)
+        yield _array("ending", "per-CPU array", 24, 1, cpus)
     if any(hook.function == ABI_PROGRAMS for hook in view.hooks):
         yield _array("abi_programs", "per-CPU array", 8, 1, cpus)
     if view.opens:

@@ -121,7 +121,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Hook:
-    """A program, where it is attached, and the slot through which it can be replaced."""
+    """A program, where it is attached, or which one goes on to it, and the slot that it has."""
 
     program: str
     kind: str

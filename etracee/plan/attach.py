@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from etracee.catalog import Flow
-from etracee.plan.model import EventPlan, Hook, Plan
+from etracee.plan.model import Branch, EventPlan, Hook, Plan
 
 
 def choose_hooks(
@@ -40,6 +40,23 @@ def attach_by(plan: Plan, attach: str, *, typed_loads: bool) -> Plan:
 def count_tracepoints(plan: Plan) -> int:
     """Return how many tracepoints of calls there are if each call has its own."""
     return sum(hook.kind == "tracepoint" for hook in _hooks(plan.events, "tracepoint"))
+
+
+def choose_branches(events: tuple[EventPlan, ...]) -> Iterator[Branch]:
+    """Yield the functions for one event each that the hooks of requests go on to.
+
+    The opcode says which, and of what is complete the event's index.
+    """
+    for event in events:
+        opcodes = event.type.operation.opcodes if event.type.operation else ()
+        slots = {
+            "io_uring_submitted": opcodes,
+            "io_uring_refused": tuple(REFUSED_REQUESTS + opcode for opcode in opcodes),
+            "io_uring_completed": (COMPLETED_REQUESTS + event.layout.index,),
+        }
+        for hook, places in slots.items() if opcodes else ():
+            function = f"{event.name}_{hook.removeprefix('io_uring_')}"
+            yield Branch(hook, event.name, function, places)
 
 
 def _hooks(events: tuple[EventPlan, ...], attach: str) -> list[Hook]:
@@ -104,6 +121,9 @@ ABI_CALLS = RAW_CALLS + 2 * CALLS
 """The slot of the 32-bit call 0 there."""
 RAW_SLOTS, TRACEPOINT_SLOTS = ABI_CALLS + 2 * CALLS, 2 * CALLS
 """Slots, by function or by number of the call. A monitor that runs relies on them: numbers stay."""
+
+REFUSED_REQUESTS, COMPLETED_REQUESTS = 256, 512
+"""The slots of branches for opcode 0 that is refused, and for event 0 that is complete."""
 
 
 def _syscall(event: EventPlan, attach: str) -> Iterator[Hook]:

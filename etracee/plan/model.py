@@ -65,6 +65,20 @@ class Hook:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """A function that another goes on to for one event, from `slots` of the program's own array.
+
+    One function for all events would jump farther than an instruction can tell: 32,767
+    instructions (off of struct bpf_insn, include/uapi/linux/bpf.h).
+    """
+
+    of: str
+    event: str
+    function: str
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Join:
     """The own field `field` equals that of an earlier step."""
 
@@ -262,6 +276,7 @@ class Plan:
     tries: tuple[Trie, ...]
     grams: tuple[Grams, ...]
     hooks: tuple[Hook, ...]
+    branches: tuple[Branch, ...]
     attach: str
     allow_actions: bool
     count_every: float

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from etracee.catalog import Catalog
-from etracee.plan.attach import choose_hooks
+from etracee.plan.attach import choose_branches, choose_hooks
 from etracee.plan.demand import find_demand
 from etracee.plan.feed import add_feeding
 from etracee.plan.grams import build_grams
@@ -57,6 +57,7 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
         tries=tuple(tries.values()),
         grams=tuple(grams.values()),
         hooks=choose_hooks(events, "tracepoint", catalog.abi, tree=request.tree),
+        branches=tuple(choose_branches(events)),
         attach="tracepoint",
         allow_actions=request.allow_actions,
         count_every=profile.every,

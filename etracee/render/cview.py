@@ -47,7 +47,9 @@ from etracee.render.requests import (
     opens,
     replaced_slots,
     request_entries,
+    request_slots,
     request_words,
+    view_request_hook,
 )
 from etracee.render.scratch import count_bytes, scratch_bytes, scratch_words
 from etracee.render.views import (
@@ -104,6 +106,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         request_events=tuple(event for event in events if flows.get(event.name) is Flow.REQUEST),
         request_words=request_words(plan),
         request_entries=request_entries(plan),
+        request_slots=request_slots(plan),
         opens=opens(plan),
         hooks=tuple(view_hook(hook, plan, alike, offset) for hook in plan.hooks),
         stubs=tuple(view_stub(h, plan) for h in {hook.stub: hook for hook in plan.hooks}.values()),
@@ -179,6 +182,8 @@ class _EventBuilder:
         return replace(
             view,
             refused=tuple(self.step(event, field, refused=True) for field in event.captures),
+            submitted_by=view_request_hook("io_uring_submitted", self.plan, self.offset),
+            refused_by=view_request_hook("io_uring_refused", self.plan, self.offset),
             of_leader=tuple(leader_steps(event, steps)),
             answered=tuple(answered_steps(event, steps)),
             replaced=tuple(opened_steps(event, steps, self.offset)),

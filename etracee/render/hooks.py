@@ -32,7 +32,7 @@ def view_hook(hook: Hook, plan: Plan, alike: Alike, offset: Offset) -> HookView:
         ),
         number=plan.catalog.registers.number,
         counter=len(plan.events),
-        request=view_request_hook(hook, plan, offset),
+        request=view_request_hook(hook.function, plan, offset),
         abi=view_abi_hook(hook, hook.edge, plan) if hook.abi and hook.edge else None,
         machine=plan.catalog.registers.compat.machine,
     )

@@ -9,7 +9,8 @@ from etracee.catalog import Field, Flow
 from etracee.catalog.entries import PlaceEntry, TracepointEntry
 from etracee.catalog.model import FileOf, InRequest, ReturnValue, Walk
 from etracee.fragments import C, c, c_ident, c_int
-from etracee.plan import EventPlan, Hook, Plan
+from etracee.plan import EventPlan, Plan
+from etracee.plan.attach import COMPLETED_REQUESTS, REFUSED_REQUESTS
 from etracee.render.filters import bytes_before, ones
 from etracee.render.lengths import bytes_told
 from etracee.render.views import NOTHING, RequestView, Step
@@ -163,12 +164,12 @@ def replaced_slots(event: EventPlan) -> set[str]:
     }
 
 
-def view_request_hook(hook: Hook, plan: Plan, offset: Offset) -> RequestView | None:
+def view_request_hook(function: str, plan: Plan, offset: Offset) -> RequestView | None:
     """Return the expressions of what a tracepoint of io_uring has; None of others."""
     operation = next((e.type.operation for e in plan.events if e.type.operation), None)
-    if operation is None or hook.function not in operation.hooks:
+    if operation is None or function not in operation.hooks:
         return None
-    tracepoint = operation.hooks[hook.function]
+    tracepoint = operation.hooks[function]
     return RequestView(
         request=_argument(tracepoint.request),
         entry=_argument(tracepoint.entry),
@@ -176,11 +177,13 @@ def view_request_hook(hook: Hook, plan: Plan, offset: Offset) -> RequestView | N
         user_data=_of_completion(tracepoint, tracepoint.user_data, "u64", "user_data", offset),
         result=_of_completion(tracepoint, tracepoint.result, "s32", "res", offset),
         finish=next(h.slot for h in plan.hooks if h.function == _FINISH),
+        branches=_BRANCHES.get(function, 0),
     )
 
 
 _FINISH = "io_uring_completed"
 """The function that sends a request, whichever found its end."""
+_BRANCHES = {"io_uring_refused": REFUSED_REQUESTS, _FINISH: COMPLETED_REQUESTS}
 
 
 def _argument(index: int | None) -> C:
@@ -207,6 +210,11 @@ def request_words(plan: Plan) -> int:
     """Return the words of eight bytes that the largest record of a request takes."""
     sizes = (event.layout.limit for event in plan.events if event.type.flow is Flow.REQUEST)
     return -(-max(sizes, default=0) // 8)
+
+
+def request_slots(plan: Plan) -> int:
+    """Return how large the array is of the functions for one event each."""
+    return COMPLETED_REQUESTS + len(plan.events)
 
 
 def request_entries(plan: Plan) -> int:

@@ -178,6 +178,8 @@ class EventView:
     is_timed: bool
     unreadable: C
     refused: tuple[Step, ...] = ()
+    submitted_by: RequestView | None = None
+    refused_by: RequestView | None = None
     abi_template: str | None = None
     abi_steps: tuple[Step, ...] = ()
     abi_unfiltered: tuple[Step, ...] = ()
@@ -243,7 +245,7 @@ class RequestView:
     """Where a hook of io_uring's has its request, the entry of it in the ring, and the result.
 
     `ring` and `user_data` tell a request where there is no pointer to it; `finish` is the slot of
-    the function that sends it.
+    the function that sends it. `branches` is where the hook's functions for one event each begin.
     """
 
     request: C
@@ -252,6 +254,7 @@ class RequestView:
     user_data: C
     result: C
     finish: int
+    branches: int
 
 
 @dataclass(frozen=True)
@@ -296,6 +299,7 @@ class ProgramView:
     request_events: tuple[EventView, ...]
     request_words: int
     request_entries: int
+    request_slots: int
     opens: bool
     hooks: tuple[HookView, ...]
     stubs: tuple[StubView, ...]

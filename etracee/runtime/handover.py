@@ -13,6 +13,8 @@ _MOST_DESCRIPTORS = 200
 
 SHARED_MAPS = ("events", "config", "tracked", "ended", "tracepoints", "raw_tracepoints")
 """Maps that a program takes over from the one that it replaces."""
+BRANCHES = "request_functions"
+"""The map of the functions for one event each: without a descriptor, the kernel empties it."""
 OWN_MAPS = (
     "counts",
     "left_open",
@@ -24,6 +26,7 @@ OWN_MAPS = (
     "unfitted",
     "requests",
     "previous_requests",
+    BRANCHES,
     "abi_programs",
 )
 """Maps whose layout depends on the profile: each program has its own."""

@@ -18,7 +18,7 @@ from etracee.plan import Hook, Plan
 from etracee.problems import ExitCode, Problem, ProblemsError, host_lacks
 from etracee.processes import ancestors
 from etracee.resources import bundled
-from etracee.runtime.handover import OWN_MAPS, SHARED_MAPS, Loaded, Place, Running
+from etracee.runtime.handover import BRANCHES, OWN_MAPS, SHARED_MAPS, Loaded, Place, Running
 
 PROGRAM, OFFSETS = "program.c", "offsets.h"
 """Names of the files that a program is compiled from, within its directory."""
@@ -58,12 +58,13 @@ def load_and_attach(plan: Plan, directory: Path, running: Running | None) -> Loa
     _protect(bpf)
     attached = running.attached if running else frozenset()
     new = {hook.stub: hook for hook in hooks if hook.stub not in attached}
-    stubs = {name: _load(bcc, bpf, hook, name) for name, hook in new.items()}
+    stubs = {name: _load(bcc, bpf, hook.kind, name) for name, hook in new.items()}
+    _fill_branches(plan, bcc, bpf)
     return Loaded(
         generation=generation,
         places=tuple(Place(h.function, h.slots, h.slot, h.stub) for h in hooks),
         maps={name: fd for name, fd in maps.items() if not running or name not in running.maps},
-        programs={hook.function: _load(bcc, bpf, hook, hook.function) for hook in hooks},
+        programs={hook.function: _load(bcc, bpf, hook.kind, hook.function) for hook in hooks},
         stubs=stubs,
         links={name: _attach(hook, stubs[name]) for name, hook in new.items()},
         attach=plan.attach,
@@ -150,11 +151,22 @@ def _fill_maps(plan: Plan, bpf: Any) -> None:
         table.update(bytes(4), grams.encode())
 
 
-def _load(bcc: Any, bpf: Any, hook: Hook, function: str) -> int:
+def _fill_branches(plan: Plan, bcc: Any, bpf: Any) -> None:
+    """Load the functions for one event each, and put them where the hooks' functions find them."""
+    from bcc.libbcc import lib
+
+    for branch in plan.branches:
+        program = _load(bcc, bpf, "raw_tracepoint", branch.function)
+        table = Map.of(lib.bpf_table_fd(bpf.module, BRANCHES.encode()))
+        for slot in branch.slots:
+            table.update(struct.pack("<I", slot), struct.pack("<I", program))
+
+
+def _load(bcc: Any, bpf: Any, kind: str, function: str) -> int:
     kinds = {"tracepoint": bcc.BPF.TRACEPOINT, "raw_tracepoint": bcc.BPF.RAW_TRACEPOINT}
     with _collect_stderr() as said:
         try:
-            return int(bpf.load_func(function.encode(), kinds[hook.kind]).fd)
+            return int(bpf.load_func(function.encode(), kinds[kind]).fd)
         except Exception as error:
             what = f"the kernel's verifier refuses {function}"
             raise _refused(what, said(), str(error)) from None

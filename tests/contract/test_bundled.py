@@ -72,7 +72,7 @@ def test_profile_compiles(path: Path, arch: str, attach: str, tree: bool, tmp_pa
         plan = _plan(str(path), arch, tree=tree)
         plan = attach_by(plan, attach, typed_loads=typed_loads)
         c = hostc.check_c(tmp_path, plan)
-        assert all(f"int {hook.function}(" in c for hook in plan.hooks)
+        assert all(f"int {one.function}(" in c for one in (*plan.hooks, *plan.branches))
     (tmp_path / "decoder.py").write_text(render_program(plan).python)
     decoder = import_decoder(tmp_path / "decoder.py")
     assert list(decoder.EVENTS) == [event.name for event in plan.events]

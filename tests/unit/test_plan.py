@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -191,6 +192,18 @@ def test_images_and_calls_have_hooks_of_their_own(tmp_path: Path) -> None:
     on_exec = [hook for hook in found if hook.name == "sched_process_exec"]
     assert len({hook.stub for hook in on_exec}) == len({hook.slot for hook in on_exec}) == 3
     assert sum(hook.abi is not None for hook in on_exec) == 1
+
+
+def test_requests_have_functions_of_their_own(tmp_path: Path) -> None:
+    """One for each hook, in slots that no other one has; an event may have several opcodes."""
+    found = plan(tmp_path, {"io_uring_read": {}, "io_uring_close": {}, "openat": {}})
+    assert Counter(branch.event for branch in found.branches) == {
+        "io_uring_read": 3,
+        "io_uring_close": 3,
+    }
+    functions, slots = zip(*((b.function, b.slots) for b in found.branches), strict=True)
+    assert len({*functions}) == 6
+    assert len({slot for each in slots for slot in each}) == sum(map(len, slots)) == 2 * (3 + 1) + 2
 
 
 def test_a_duration_is_taken_before_anything_is_rejected(tmp_path: Path) -> None:
