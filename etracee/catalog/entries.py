@@ -126,7 +126,9 @@ class SyscallEntry(Entry):
     flow: Flow = Flow.SYSCALL
     paths: Mapping[str, PathEntry] = Key(default_factory=dict)
     closes: tuple[str, ...] = ()
-    """Arguments that are no descriptors any more when the call ends."""
+    """Arguments that are no descriptors any more when the call ends, but are at its entry."""
+    several: tuple[str, ...] = ()
+    """Arguments that are the first of several descriptors: no one file is behind them."""
     socket: str | None = None
     """The argument, or `ret`, that is the descriptor of a socket."""
     derived: Mapping[str, str] = Key(default_factory=dict)

@@ -121,5 +121,5 @@ def _fitted(field: Field, chosen: Chosen) -> Field:
     if isinstance(origin, FileOf):
         told = (origin.name, origin.at, origin.fd)
         name, at, fd = (chosen[o] if isinstance(o, InRequest) else o for o in told)
-        return replace(field, origin=FileOf(name, at, fd, origin.result))
+        return replace(field, origin=replace(origin, name=name, at=at, fd=fd))
     return field

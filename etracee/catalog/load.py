@@ -182,10 +182,12 @@ class _Reader:
         """Yield the files behind the descriptors that a call is given, each as NAME_path."""
         told = self.fields.read("fd_path")
         for name, field in fields.items():
-            if isinstance(field.type, Descriptor) and name not in entry.closes:
+            if isinstance(field.type, Descriptor) and name not in entry.several:
                 doc = told.entry.doc.replace("fd ", f"{name} ", 1)
-                origin = FileOf(None, None, _index(fields, name), None)
-                yield Field(f"{name}_path", told.type, doc, Source.KERNEL, origin)
+                at_entry = name in entry.closes
+                origin = FileOf(None, None, _index(fields, name), None, at_entry)
+                source = Source.KERNEL_AT_ENTRY if at_entry else Source.KERNEL
+                yield Field(f"{name}_path", told.type, doc, source, origin)
 
     def _sockets(self, entry: SyscallEntry, fields: Mapping[str, Field]) -> Iterator[Field]:
         if entry.socket is not None:

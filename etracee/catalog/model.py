@@ -33,6 +33,10 @@ class Source(str, enum.Enum):
     CLOCK = "clock at entry and exit"
     REQUEST = "kernel memory of the request, and its entry in the ring where it was refused"
     REQUEST_OR_USER = "user memory when the request was submitted"
+    KERNEL_AT_ENTRY = "kernel memory at entry"
+    SUBMITTED = "kernel memory when the request was submitted"
+    COMPLETED = "kernel memory when the request is complete, null where it was refused"
+    SUBMISSION = "clock at submission and completion"
     KERNEL_OR_USER = "kernel memory, and user memory where joined"
     DERIVED = "derived from other fields"
     LOOKED_UP = "looked up by etracee"
@@ -105,17 +109,25 @@ class FileOf:
 
     `name` starts from the directory `at`, or from the working directory where that is None;
     without a name, `fd` is a descriptor of the file. `result` as in PathEntry.
+
+    The call closes a file that is found `at_entry`. One that is `held` by a request of io_uring is
+    found when that is complete.
     """
 
     name: int | InRequest | None
     at: int | InRequest | None
     fd: int | InRequest | None
     result: Literal["descriptor", "root"] | None
+    at_entry: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True)
 class SocketOf:
-    """Origin: the socket behind the descriptor that is argument `index`, from 0, or the result."""
+    """Origin: the socket behind the descriptor that is argument `index`, from 0, or the result.
+
+    A request of io_uring holds the file that its argument stands for, until it is complete.
+    """
 
     index: int | None
 

@@ -31,6 +31,8 @@ Places = Mapping[str, InRequest]
 MakeField = Callable[[str], Field]
 """Returns a field of data/fields.yaml by its name; where it lies is told afterwards."""
 
+_HELD = ("io_kiocb.cqe.fd",)
+"""Where the descriptor lies of the file that a request is on: at its end, io_kiocb.file."""
 _WHEN = {"fd": "not sqe_flags has IOSQE_FIXED_FILE"}
 """Of a fixed file, the descriptor is an index of the ring's own table."""
 
@@ -108,15 +110,31 @@ def _origin(field: Field, own: Places, by_index: Mapping[int, InRequest]) -> Ori
     origin = field.origin
     if isinstance(origin, Argument):
         return own.get(field.name)
+    if isinstance(origin, SocketOf):
+        return origin if origin.index is None or _is_held(by_index, origin.index) else None
     if not isinstance(origin, FileOf):
-        return None if isinstance(origin, Elapsed | SocketOf | Reading) else origin
+        return None if isinstance(origin, Reading) else origin
     if not isinstance(field.type, Path):
-        return None
+        return _file(origin, by_index)
     told = (origin.name, origin.at, origin.fd)
     if not all(index is None or index in by_index for index in told):
         return None
     name, at, fd = (by_index[index] if isinstance(index, int) else None for index in told)
     return FileOf(name, at, fd, origin.result)
+
+
+def _file(origin: FileOf, by_index: Mapping[int, InRequest]) -> FileOf | None:
+    """Return the file that a request holds, or is to close; None of other descriptors."""
+    assert isinstance(origin.fd, int)
+    held = _is_held(by_index, origin.fd)
+    if not held and not origin.at_entry:
+        return None
+    return replace(origin, fd=by_index[origin.fd], held=held)
+
+
+def _is_held(by_index: Mapping[int, InRequest], index: int) -> bool:
+    """Say whether the request is on the descriptor that is the call's argument `index`."""
+    return index in by_index and by_index[index].places[0].at == _HELD
 
 
 def _placed(field: Field, origin: Origin) -> Field:
@@ -127,4 +145,10 @@ def _placed(field: Field, origin: Origin) -> Field:
         source = Source.REQUEST if in_kernel else Source.REQUEST_OR_USER
     elif isinstance(origin, ReturnValue):
         source = Source.KERNEL
+    elif isinstance(origin, Elapsed):
+        source = Source.SUBMISSION
+    elif isinstance(origin, SocketOf) or (isinstance(origin, FileOf) and origin.held):
+        source = Source.COMPLETED
+    elif isinstance(origin, FileOf) and origin.at_entry:
+        source = Source.SUBMITTED
     return replace(field, origin=origin, source=source, when=when)

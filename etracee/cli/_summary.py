@@ -29,7 +29,7 @@ def describe(summary: Summary, process: Command | None) -> str:
         for name, count in _some(summary.unfitted)
     )
     lines += (
-        f"without duration_ns, since their entry was not seen, {name}: {count}"
+        f"without what the entry tells, since their entry was not seen, {name}: {count}"
         for name, count in _some(summary.unpaired)
     )
     if summary.left_over:

@@ -76,7 +76,9 @@ def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
         yield _array("abi_programs", "per-CPU array", 8, 1, cpus)
     if view.opens:
         yield _hash("closings", "LRU hash", 8, 1024)
-    if view.times:
+    if view.closes:
+        yield _hash("closing", "hash", view.closing_bytes + 8, 512)
+    if view.pairs:
         yield _array("unpaired", "per-CPU array", 8, view.counters, cpus)
     if view.notes_entries:
         yield _hash("begun", "hash", 16, view.timed_threads)

@@ -65,7 +65,7 @@ def _hooks(events: tuple[EventPlan, ...], attach: str) -> list[Hook]:
 
 def _hooks_of(event: EventPlan, attach: str) -> Iterator[Hook]:
     yield from _HOOKS[event.type.flow](event, attach)
-    if event.is_timed:
+    if event.is_timed or event.closes:
         yield _call(event, attach, "enter")
         yield _scheduler("sched_process_exit")
 

@@ -59,9 +59,12 @@ def _of_rules(event: ResolvedEvent) -> Iterator[Tree]:
         yield match.rest
 
 
-def _is_replaced(field: Field) -> bool:
-    """Say whether a new image brings another value, which only the last one in a record can get."""
-    return isinstance(field.origin, FileOf)
+def _is_replaced(field: Field) -> tuple[bool, bool]:
+    """Say whether a new image, and a request's end, brings another value: the last can get it."""
+    origin = field.origin
+    if not isinstance(origin, FileOf):
+        return False, False
+    return True, origin.held or origin.result == "descriptor"
 
 
 def _implied(event: ResolvedEvent) -> Iterator[Tree]:

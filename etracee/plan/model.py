@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from etracee.catalog import Catalog, EventType, Field, Flow
-from etracee.catalog.model import Elapsed, Feed
+from etracee.catalog.model import Elapsed, Feed, FileOf
 from etracee.event import ABI_NUMBER, EventLayout
 from etracee.expr.tree import Reference, Test, Tree
 from etracee.fragments import C, c_comment
@@ -244,11 +244,18 @@ class EventPlan:
     @property
     def is_timed(self) -> bool:
         """Say whether the call needs a hook at its entry for that alone."""
-        return self.takes_time and self.type.flow is not Flow.EXEC
+        return self.takes_time and self.type.flow not in (Flow.EXEC, Flow.REQUEST)
+
+    @property
+    def closes(self) -> bool:
+        """Say whether somebody reads which file the call closes, which its entry alone can tell."""
+        origins = (field.origin for field in self.captures)
+        is_call = self.type.flow is not Flow.REQUEST
+        return is_call and any(isinstance(o, FileOf) and o.at_entry for o in origins)
 
     def is_at(self, edge: str) -> bool:
         """Say whether the event is met at that edge of its call: enter or exit."""
-        return self.type.flow in _MET[edge] or (edge == "enter" and self.is_timed)
+        return self.type.flow in _MET[edge] or (edge == "enter" and (self.is_timed or self.closes))
 
 
 _MET: dict[str, tuple[Flow, ...]] = {

@@ -256,7 +256,7 @@ def _in_order_of(
     What has been kept since the call's entry comes first: it is taken whether the event is wanted
     or not, since the next exit could be one without an entry.
     """
-    kept = (field for field in demand.captures if isinstance(field.origin, Elapsed))
+    kept = (field for field in demand.captures if _is_kept(field))
     ordered: dict[Field, None] = dict.fromkeys(kept)
     ends = []
     for group in groups:
@@ -264,6 +264,11 @@ def _in_order_of(
         ends.append(len(ordered))
     ordered |= dict.fromkeys(demand.captures)
     return tuple(ordered), ends
+
+
+def _is_kept(field: Field) -> bool:
+    origin = field.origin
+    return isinstance(origin, Elapsed) or (isinstance(origin, FileOf) and origin.at_entry)
 
 
 def _needed(demand: Demand, tests: list[Tree]) -> list[Field]:

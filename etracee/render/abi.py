@@ -95,7 +95,7 @@ def view_abi_hook(hook: Hook, edge: str, plan: Plan) -> AbiHookView:
 
 
 def _case(call: AbiCall, event: EventPlan, edge: str) -> AbiCaseView:
-    is_noted = edge == "enter" and event.is_timed
+    is_noted = edge == "enter" and event.is_timed and not event.closes
     signed = {
         field.origin.index
         for field in event.type.fields.values()

@@ -48,7 +48,9 @@ def find_alike(events: Iterable[EventPlan], view: Callable[[EventPlan], EventVie
     found: dict[EventView, list[EventPlan]] = {}
     for event in events:
         is_plain = (
-            event.type.flow is Flow.SYSCALL and not event.takes_time and not event.is_abi_told
+            event.type.flow is Flow.SYSCALL
+            and not (event.takes_time or event.closes)
+            and not event.is_abi_told
         )
         if event.counting and not event.is_sent and is_plain:
             found.setdefault(view(_named(event, _NAME, "")), []).append(event)

@@ -42,8 +42,8 @@ from etracee.render.lengths import length_of
 from etracee.render.requests import (
     RequestSteps,
     answered_steps,
+    completed_steps,
     leader_steps,
-    opened_steps,
     opens,
     replaced_slots,
     request_entries,
@@ -59,7 +59,6 @@ from etracee.render.views import (
     view_slot,
 )
 from etracee.render.walk import Offset, Walker
-from etracee.types import Type
 from etracee.types.cgroup import CgroupPath
 from etracee.types.descriptor import DescriptorPath
 from etracee.types.path import KernelPath, Path
@@ -94,6 +93,9 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         scratch_words=scratch_words(plan),
         times=any(event.takes_time for event in plan.events),
         notes_entries=any(event.is_timed for event in plan.events),
+        pairs=any(event.takes_time or event.closes for event in plan.events),
+        closes=any(event.closes for event in plan.events),
+        closing_bytes=CLOSING_BYTES,
         timed_threads=TIMED_THREADS,
         descriptors=has_paths or has_sockets,
         paths=has_paths,
@@ -157,6 +159,8 @@ class _EventBuilder:
             replaced=tuple(_replaced(event, unfiltered)),
             rejections=tuple(step for step in steps if step.test),
             ended=tuple(_durations(event, unfiltered, "capture/time_since.c.j2")),
+            entered=tuple(self.entered(event)),
+            abi_entered=(),
             is_timed=event.is_timed,
             unreadable=_any_unreadable(event),
         )
@@ -173,6 +177,7 @@ class _EventBuilder:
             view,
             abi_template=ABI_TEMPLATES[event.type.flow],
             abi_steps=(NUMBER_STEP, *steps),
+            abi_entered=tuple(builder.entered(event)),
             abi_unfiltered=(NUMBER_STEP, *_kept_at_entry(event, captures)),
         )
 
@@ -185,13 +190,14 @@ class _EventBuilder:
             submitted_by=view_request_hook("io_uring_submitted", self.plan, self.offset),
             refused_by=view_request_hook("io_uring_refused", self.plan, self.offset),
             of_leader=tuple(leader_steps(event, steps)),
-            answered=tuple(answered_steps(event, steps)),
-            replaced=tuple(opened_steps(event, steps, self.offset)),
+            answered=tuple(answered_steps(event, steps, self.offset)),
+            replaced=tuple(completed_steps(event, steps, self.offset)),
         )
 
     def step(self, event: EventPlan, field: Field, *, refused: bool = False) -> Step:
-        if event.type.flow is Flow.REQUEST and isinstance(field.origin, InRequest | FileOf):
-            return RequestSteps(event, self.offset, refused).step(field, field.origin)
+        origin = field.origin
+        if event.type.flow is Flow.REQUEST and isinstance(origin, InRequest | FileOf | SocketOf):
+            return RequestSteps(event, self.offset, refused).step(field, origin)
         return self.step_of_call(event, field)
 
     def step_of_call(self, event: EventPlan, field: Field) -> Step:
@@ -239,7 +245,7 @@ class _EventBuilder:
 
     def socket(self, _event: EventPlan, field: Field, origin: SocketOf) -> Step:
         value = C("ret") if origin.index is None else self.descriptor(origin.index)
-        return replace(_plain(field), value=value)
+        return replace(_plain(field), value=c("file_of_descriptor(task, {fd})", fd=value))
 
     def argument(self, event: EventPlan, field: Field, origin: Passed) -> Step:
         origin = abi_origin(event.type, origin) if self.is_abi else origin
@@ -256,18 +262,31 @@ class _EventBuilder:
         length = length_of(field.type, origin.length, self.register)
         return replace(step, value=value, length=length)
 
-    def path(self, _event: EventPlan, field: Field, origin: FileOf) -> Step:
+    def path(self, event: EventPlan, field: Field, origin: FileOf) -> Step:
         result = _RESULTS[origin.result]
+        if origin.at_entry:
+            counts = c_int(int(not event.is_timed))
+            return Step("capture/closed_file.c.j2", c_ident(field.name), value=counts)
         if origin.name is None:
             value = result if origin.fd is None else self.descriptor(origin.fd)
-            template = f"capture/{_OF_DESCRIPTOR[type(field.type)]}.c.j2"
-            return Step(template, c_ident(field.name), value=value)
+            if isinstance(field.type, DescriptorPath):
+                return replace(_plain(field), value=c("file_of_descriptor(task, {v})", v=value))
+            return Step("capture/path_of_descriptor.c.j2", c_ident(field.name), value=value)
         return replace(
             _plain(field),
             value=self.register(origin.name),
             length=C("AT_FDCWD_") if origin.at is None else self.descriptor(origin.at),
             base=result,
         )
+
+    def entered(self, event: EventPlan) -> Iterator[Step]:
+        """Yield the steps that find, at the entry, what the call is to close."""
+        for captured in event.captures if event.closes else ():
+            origin = captured.origin
+            if isinstance(origin, FileOf) and isinstance(origin.fd, int) and origin.at_entry:
+                value = c("file_of_descriptor(task, {fd})", fd=self.descriptor(origin.fd))
+                limit, name = event.layout.slot(captured.name).limit, c_ident(captured.name)
+                yield Step("capture/closing_file.c.j2", name, value=value, limit=limit)
 
     def descriptor(self, index: int | InRequest) -> C:
         return c("(s32){register}", register=self.register(index))
@@ -286,13 +305,8 @@ _DURATIONS = {
     Flow.SYSCALL: "capture/duration.c.j2",
     Flow.TWICE: "capture/duration.c.j2",
     Flow.EXEC: "capture/kept_duration.c.j2",
+    Flow.REQUEST: "capture/time.c.j2",
 }
-
-_OF_DESCRIPTOR: dict[type[Type], str] = {
-    Path: "path_of_descriptor",
-    DescriptorPath: DescriptorPath.capture,
-}
-"""What captures the file behind a descriptor."""
 
 _RETURNED = {"capture/bytes.c.j2": "capture/returned_bytes.c.j2"}
 """What captures instead, where it is the call that has left the value."""
@@ -362,6 +376,8 @@ def _any_unreadable(event: EventPlan) -> C:
 
 TIMED_THREADS = 65536
 """Threads of which the last entry is known, at once; the calls of others are counted."""
+CLOSING_BYTES = 2048
+"""Room for a DescriptorPath; a power of two."""
 MOST_DEPTH = 128
 """Names and mounts of a path that are followed; trees on disk have about 60 at most."""
 

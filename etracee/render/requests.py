@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from etracee.catalog import Field, Flow
 from etracee.catalog.entries import PlaceEntry, TracepointEntry
-from etracee.catalog.model import FileOf, InRequest, ReturnValue, Walk
+from etracee.catalog.model import Elapsed, FileOf, InRequest, ReturnValue, SocketOf, Walk
 from etracee.fragments import C, c, c_ident, c_int
 from etracee.plan import EventPlan, Plan
 from etracee.plan.attach import COMPLETED_REQUESTS, REFUSED_REQUESTS
@@ -36,8 +36,10 @@ class RequestSteps:
     offset: Offset
     refused: bool
 
-    def step(self, field: Field, origin: InRequest | FileOf) -> Step:
-        """Return the step that reads a value, or finds a path."""
+    def step(self, field: Field, origin: InRequest | FileOf | SocketOf) -> Step:
+        """Return the step that reads a value, or finds a path; a socket is found at the end."""
+        if isinstance(origin, SocketOf):
+            return Step("capture/later.c.j2", c_ident(field.name))
         return self.path(field, origin) if isinstance(origin, FileOf) else self.read(field, origin)
 
     def read(self, field: Field, origin: InRequest) -> Step:
@@ -60,6 +62,16 @@ class RequestSteps:
     def path(self, field: Field, origin: FileOf) -> Step:
         slot = self.event.layout.slot(field.name)
         name, mask = c_ident(field.name), ones(bytes_before(self.event, slot))
+        if origin.held:
+            return Step("capture/unreadable.c.j2", name)
+        if origin.at_entry:
+            return Step(
+                "capture/descriptor_path.c.j2",
+                name,
+                value=c("file_of_descriptor(task, {fd})", fd=self.closed(origin.fd)),
+                mask=mask,
+                limit=slot.limit,
+            )
         if origin.name is None:
             flag = self.entry("flags", "u8") if self.refused else self.value(_FLAGS, "u32")
             value = c("{f} & 1 ? -1 : {fd}", f=flag, fd=self.descriptor(origin.fd))
@@ -80,6 +92,17 @@ class RequestSteps:
     def descriptor(self, origin: int | InRequest | None) -> C:
         assert isinstance(origin, InRequest)
         return self.number(origin.places[0], "s32")
+
+    def closed(self, origin: int | InRequest | None) -> C:
+        """Return the descriptor that is to be closed; a slot of the ring's own files is none."""
+        operation = self.event.type.operation
+        assert operation is not None and operation.slot is not None
+        slot = (
+            self.entry("file_index", "u32")
+            if self.refused
+            else self.value((operation.slot,), "u32")
+        )
+        return c("{slot} ? -1 : {fd}", slot=slot, fd=self.descriptor(origin))
 
     def is_in_user(self, place: PlaceEntry) -> bool:
         return self.refused or place.memory == "user"
@@ -133,26 +156,49 @@ def leader_steps(event: EventPlan, steps: list[Step]) -> Iterator[Step]:
             yield step
 
 
-def answered_steps(event: EventPlan, steps: list[Step]) -> Iterator[Step]:
-    """Yield the step that takes the result, when it is known."""
+def answered_steps(event: EventPlan, steps: list[Step], offset: Offset) -> Iterator[Step]:
+    """Yield the steps that take what is known when a request is complete, before it is tested."""
     for field, step in zip(event.captures, steps, strict=True):
         if isinstance(field.origin, ReturnValue):
             yield replace(step, value=C("ret == UNANSWERED ? 0 : ret"))
+        elif isinstance(field.origin, Elapsed):
+            yield replace(step, template="capture/time_since_submission.c.j2")
+        elif isinstance(field.origin, SocketOf):
+            value = _held(offset)
+            if field.origin.index is None:
+                value = c("file_of_descriptor(task, {fd})", fd=_opened(event, offset))
+            yield replace(step, template="capture/endpoints.c.j2", value=value)
 
 
-def opened_steps(event: EventPlan, steps: list[Step], offset: Offset) -> Iterator[Step]:
-    """Yield the step that finds the path of what was opened, in place of what was joined."""
-    operation = event.type.operation
-    assert operation is not None
+def completed_steps(event: EventPlan, steps: list[Step], offset: Offset) -> Iterator[Step]:
+    """Yield the steps that find paths when a request is complete, in place of what was joined."""
     for field, step in zip(event.captures, steps, strict=True):
-        if isinstance(field.origin, FileOf) and field.origin.result == "descriptor":
-            slot = C("0")
-            if operation.slot:
-                slot = c("READ(u32, request, {o})", o=offset(operation.slot))
-            value = c(
-                "ret != UNANSWERED && has_descriptor(task, kept, {slot}) ? ret : -1", slot=slot
+        if isinstance(field.origin, FileOf) and field.origin.held:
+            slot = event.layout.slot(field.name)
+            yield replace(
+                step,
+                template="capture/descriptor_path.c.j2",
+                value=_held(offset),
+                mask=ones(bytes_before(event, slot)),
+                limit=slot.limit,
             )
+        elif isinstance(field.origin, FileOf) and field.origin.result == "descriptor":
+            value = _opened(event, offset)
             yield replace(step, template="capture/opened_path.c.j2", value=value)
+
+
+def _held(offset: Offset) -> C:
+    """Return the file that the request is on, also one of the ring's own; 0 where it is on none."""
+    return c("READ(u64, request, {o})", o=offset("io_kiocb.file"))
+
+
+def _opened(event: EventPlan, offset: Offset) -> C:
+    """Return the descriptor that the request has opened, or -1."""
+    assert event.type.operation is not None
+    slot = C("0")
+    if event.type.operation.slot:
+        slot = c("READ(u32, request, {o})", o=offset(event.type.operation.slot))
+    return c("ret != UNANSWERED && has_descriptor(task, kept, {slot}) ? ret : -1", slot=slot)
 
 
 def replaced_slots(event: EventPlan) -> set[str]:
@@ -160,7 +206,8 @@ def replaced_slots(event: EventPlan) -> set[str]:
     return {
         field.name
         for field in event.captures
-        if isinstance(field.origin, FileOf) and field.origin.result == "descriptor"
+        if isinstance(field.origin, FileOf)
+        and (field.origin.held or field.origin.result == "descriptor")
     }
 
 
@@ -201,9 +248,16 @@ def _of_completion(
 
 
 def opens(plan: Plan) -> bool:
-    """Say whether the path of what a request opens is found when it is complete."""
+    """Say whether what a request opens is looked at when it is complete."""
     events = (event for event in plan.events if event.type.flow is Flow.REQUEST)
-    return any(replaced_slots(event) for event in events)
+    return any(_is_opened(field) for event in events for field in event.captures)
+
+
+def _is_opened(field: Field) -> bool:
+    origin = field.origin
+    return (isinstance(origin, FileOf) and origin.result == "descriptor") or (
+        isinstance(origin, SocketOf) and origin.index is None
+    )
 
 
 def request_words(plan: Plan) -> int:

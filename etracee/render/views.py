@@ -175,6 +175,8 @@ class EventView:
     replaced: tuple[Step, ...]
     rejections: tuple[Step, ...]
     ended: tuple[Step, ...]
+    entered: tuple[Step, ...]
+    abi_entered: tuple[Step, ...]
     is_timed: bool
     unreadable: C
     refused: tuple[Step, ...] = ()
@@ -287,6 +289,9 @@ class ProgramView:
     scratch_words: int
     times: bool
     notes_entries: bool
+    pairs: bool
+    closes: bool
+    closing_bytes: int
     timed_threads: int
     descriptors: bool
     paths: bool

@@ -237,6 +237,7 @@ static void network(void)
         listen(listening, 5);
     getsockname(listening, (struct sockaddr *)&own, &size);
     printf("port %d -\n", ntohs(own.sin_port));
+    tell("listening", listening, 1);
     client = socket(AF_INET, SOCK_STREAM, 0);
     sqe = request(IORING_OP_CONNECT);
     sqe->fd = client, sqe->addr = at(&own), sqe->addr2 = sizeof(own);

@@ -40,15 +40,23 @@ FIELDS: dict[str, list[str]] = {
     "io_uring_ftruncate": ["fd", "length", "path"],
     "io_uring_setxattr": ["filename", "xattr_name", "size", "path"],
     "io_uring_fsetxattr": ["fd", "xattr_name", "path"],
-    "io_uring_write": ["fd", "count", "pos", "path"],
-    "io_uring_close": ["fd"],
+    "io_uring_write": ["fd", "count", "pos", "path", "fd_path", "duration_ns"],
+    "io_uring_close": ["fd", "fd_path"],
     "io_uring_socket": ["family", "socket_type", "protocol"],
     "io_uring_bind": ["fd", "family", "addr", "port"],
-    "io_uring_listen": ["fd", "backlog"],
-    "io_uring_connect": ["fd", "family", "addr", "port"],
-    "io_uring_accept": ["fd", "flags"],
+    "io_uring_listen": ["fd", "backlog", "socket.type", "fd_path"],
+    "io_uring_connect": [
+        "fd",
+        "family",
+        "addr",
+        "port",
+        "remote.addr",
+        "remote.port",
+        "duration_ns",
+    ],
+    "io_uring_accept": ["fd", "flags", "fd_path", "local.port"],
     "io_uring_send": ["len", "addr", "port"],
-    "io_uring_shutdown": ["fd", "shutdown_how"],
+    "io_uring_shutdown": ["fd", "shutdown_how", "remote.port"],
 }
 
 
@@ -146,6 +154,9 @@ def test_files(etracee: Etracee, program: Path, work: Path, way: str) -> None:
         for name, old, new in NAMED
         if f"io_uring_{name}" in shown_here()
     ]
+    assert [event["fd_path"] for event in run.of("io_uring_write")] == [f"{work}/made"]
+    assert [event["fd_path"] for event in run.of("io_uring_close")] == [f"{work}/made"]
+    assert all(0 < event["duration_ns"] < 60_000_000_000 for event in run.of("io_uring_write"))
     (attribute,) = run.of("io_uring_setxattr")
     assert (attribute["xattr_name"], attribute["size"]) == ("user.note", 5)
 
@@ -154,6 +165,7 @@ def test_files(etracee: Etracee, program: Path, work: Path, way: str) -> None:
 def test_network(etracee: Etracee, program: Path, work: Path, way: str) -> None:
     run, told = play(etracee, program, work, "network", way, NETWORK)
     port = next(each.ret for each in told if each.event == "port")
+    link = next(each.file for each in told if each.event == "listening")
     told = [each for each in told if each.event in shown_here()]
     assert values(run, "type", "ret") == [(each.event, each.ret) for each in told]
     made, accepted, sent, ended = (
@@ -165,12 +177,17 @@ def test_network(etracee: Etracee, program: Path, work: Path, way: str) -> None:
         assert (bound["fd"], bound["addr"], bound["port"]) == (made["ret"], "127.0.0.1", 0)
     for listening in run.of("io_uring_listen"):
         assert (listening["fd"], listening["backlog"]) == (made["ret"], 5)
+        assert (listening["fd_path"], listening["socket"]) == (link, {"type": "SOCK_STREAM"})
     assert (connected["addr"], connected["port"]) == ("127.0.0.1", port)
+    assert connected["remote"] == {"addr": "127.0.0.1", "port": port}
+    assert connected["duration_ns"] > 0
     assert (accepted["fd"], accepted["flags"]) == (made["ret"], "SOCK_CLOEXEC")
+    assert accepted["fd_path"] == link
+    assert accepted["local"] == {"port": port}
     assert (refused["port"], refused["ret"]) == (1, -111)
     assert (unreadable["family"], unreadable["ret"]) == (None, -14)
     assert (sent["addr"], sent["port"], sent["len"]) == ("127.0.0.1", port, 8)
-    assert ended["shutdown_how"] == "SHUT_RDWR"
+    assert (ended["shutdown_how"], ended["remote"]) == ("SHUT_RDWR", {"port": port})
 
 
 def test_one_request_of_many_results(etracee: Etracee, program: Path, work: Path) -> None:

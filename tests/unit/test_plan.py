@@ -162,6 +162,8 @@ def test_layout_is_packed_and_aligned(
         ("openat", {"fields": ["filename"]}, {"sys_exit_openat"}),
         ("openat", {"filter": "duration_ns > 9"}, {"sys_exit_openat", "sys_enter_openat", "exits"}),
         ("execve", {"fields": ["duration_ns"]}, {"sys_exit_execve", "sys_enter_execve", "execs"}),
+        ("close", {}, {"sys_exit_close"}),
+        ("close", {"fields": ["fd_path"]}, {"sys_exit_close", "sys_enter_close", "exits"}),
         ("exit_group", {}, {"sys_enter_exit_group"}),
         ("syscall.exit", {}, {"sys_enter_exit"}),
         ("syscall.fork", {}, {"sys_exit_fork"}),
@@ -206,10 +208,12 @@ def test_requests_have_functions_of_their_own(tmp_path: Path) -> None:
     assert len({slot for each in slots for slot in each}) == sum(map(len, slots)) == 2 * (3 + 1) + 2
 
 
-def test_a_duration_is_taken_before_anything_is_rejected(tmp_path: Path) -> None:
-    about = {"filter": "uid = 0", "fields": ["duration_ns"]}
-    found = only(tmp_path, "openat", about)
-    assert [field.name for field in found.captures[: found.early]] == ["duration_ns", "uid"]
+@pytest.mark.parametrize(("event", "field"), [("openat", "duration_ns"), ("close", "fd_path")])
+def test_what_the_entry_tells_is_taken_before_anything_is_rejected(
+    tmp_path: Path, event: str, field: str
+) -> None:
+    found = only(tmp_path, event, {"filter": "uid = 0", "fields": [field]})
+    assert [each.name for each in found.captures[: found.early]] == [field, "uid"]
 
 
 def test_hooks_are_those_of_the_events(tmp_path: Path) -> None:
