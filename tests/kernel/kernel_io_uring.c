@@ -329,6 +329,22 @@ static void unanswered(void)
     finish("io_uring_openat", 1);
 }
 
+/* The ring's own table of files: descriptors in it are indices. */
+static void fixed(void)
+{
+    int fd = open("made", O_CREAT | O_RDWR, 0600);
+    struct io_uring_sqe *sqe;
+
+    if (syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES, &fd, 1) < 0)
+        die("io_uring_register");
+    sqe = request(IORING_OP_WRITE);
+    sqe->flags |= IOSQE_FIXED_FILE, sqe->fd = 0, sqe->addr = at("hello"), sqe->len = 5;
+    finish("io_uring_write", 0);
+    sqe = request(IORING_OP_CLOSE);
+    sqe->fd = 0, sqe->file_index = 1;
+    finish("io_uring_close", 0);
+}
+
 /* A request that does not end before the program does, which waits for a line. */
 static void pending(void)
 {
@@ -354,6 +370,7 @@ int main(int count, char **words)
     } scenarios[] = {
         {"files", files, 8},       {"network", network, 8}, {"multishot", multishot, 8},   {"reused", reused, 8},
         {"overflow", overflow, 1}, {"pending", pending, 8}, {"unanswered", unanswered, 8},
+        {"fixed", fixed, 8},
     };
 
     if (count != 4)

@@ -197,6 +197,16 @@ def test_one_request_of_many_results(etracee: Etracee, program: Path, work: Path
     assert [result < 0 for result in taken[3:]] == [True], "the request ends with the program"
 
 
+def test_files_of_the_rings_own(etracee: Etracee, program: Path, work: Path) -> None:
+    """A request holds its file, whatever stands for it; 0 is no descriptor in either request."""
+    profile = watching("io_uring_write", "io_uring_close")
+    run, _ = play(etracee, program, work, "fixed", "inline", profile)
+    assert values(run, "type", "ret", "fd", "fd_path") == [
+        ("io_uring_write", 5, None, f"{work}/made"),
+        ("io_uring_close", 0, None, None),
+    ]
+
+
 def test_a_descriptor_that_went_to_another_file(
     etracee: Etracee, program: Path, work: Path
 ) -> None:
