@@ -59,8 +59,8 @@ _UNDECIDED = 1 << OTHERS
 class Batch:
     """Packed records, and the offset of each."""
 
-    data: memoryview
-    offsets: tuple[int, ...]
+    data: bytes
+    offsets: Sequence[int]
 
 
 def make_running_plan(source: SourceSet, *, alerts_only: bool = False) -> Plan:
@@ -70,11 +70,13 @@ def make_running_plan(source: SourceSet, *, alerts_only: bool = False) -> Plan:
     return attach_by(plan, "tracepoint", typed_loads=True)
 
 
-def start_reader(program: Program, directory: Path) -> tuple[Reader, Decoder]:
+def start_reader(
+    program: Program, directory: Path, *, as_lines: bool = False
+) -> tuple[Reader, Decoder]:
     """Import the program's decoder, and return it with what reads records by it."""
     path = directory / "decoder.py"
     path.write_text(program.python)
-    reader, decoder = Reader(Clock(), Host()), Decoder(import_decoder(path))
+    reader, decoder = Reader(Clock(), Host(), as_lines=as_lines), Decoder(import_decoder(path))
     reader.add(0, decoder)
     return reader, decoder
 
@@ -123,7 +125,7 @@ def _pack_all(layouts: Mapping[str, EventLayout], mix: Sequence[str]) -> Batch:
         offsets.append(len(data))
         data += _pack(layouts[name], variants[number // 5 % len(variants)], number)
         data += bytes(-len(data) % 8)
-    return Batch(memoryview(bytes(data)), tuple(offsets))
+    return Batch(bytes(data), offsets)
 
 
 def _pack(layout: EventLayout, values: Mapping[str, Any], number: int) -> bytes:

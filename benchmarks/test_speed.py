@@ -11,11 +11,10 @@ from mixed_rules import write_mixed_rules
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from etracee.decoding import Decoder, Reader
-from etracee.event import Item
 from etracee.expr.check import check
 from etracee.expr.scope import Report, scope_of
 from etracee.plan import Plan
-from etracee.render import render_program
+from etracee.render import Program, render_program
 from etracee.sinks.json import JsonSink
 from etracee.source_set import SourceSet, load_source_set
 
@@ -62,8 +61,8 @@ def test_decode(benchmark: BenchmarkFixture, running: tuple[Reader, Decoder], ba
     """A batch of records → events."""
     reader, decoder = running
     benchmark.extra_info["events"] = RECORDS
-    found = benchmark(reader.read, batch.data, batch.offsets)
-    assert len(found) == RECORDS
+    made = benchmark(reader.read, batch.data, batch.offsets)
+    assert len(made.items) == RECORDS
     assert all(decoder.received)
 
 
@@ -77,7 +76,8 @@ def test_decide(benchmark: BenchmarkFixture, tmp_path: Path, count: int) -> None
     reader, decoder = start_reader(render_program(plan), tmp_path)
     batch = pack_opens(event.layout)
     benchmark.extra_info["events"] = RECORDS
-    assert benchmark(reader.read, batch.data, batch.offsets) == []
+    made = benchmark(reader.read, batch.data, batch.offsets)
+    assert not made.items and not made.found
     assert decoder.rejected == decoder.received != [0]
 
 
@@ -85,7 +85,21 @@ def test_encode(benchmark: BenchmarkFixture, running: tuple[Reader, Decoder], ba
     """A batch of events → JSON lines."""
     reader, decoder = running
     benchmark.extra_info["events"] = RECORDS
-    events: list[Item] = [found[0] for found in reader.read(batch.data, batch.offsets)]
+    events = reader.read(batch.data, batch.offsets).items
     lines = benchmark(JsonSink(-1).encode, events).splitlines()
+    assert len(lines) == RECORDS
+    assert {json.loads(line)["type"] for line in lines} == set(decoder.names)
+
+
+def test_write_lines(
+    benchmark: BenchmarkFixture, program: Program, tmp_path: Path, batch: Batch
+) -> None:
+    """A batch of records → JSON lines at once, as where nobody asks for events."""
+    reader, decoder = start_reader(program, tmp_path, as_lines=True)
+    sink = JsonSink(-1)
+    benchmark.extra_info["events"] = RECORDS
+    lines = benchmark(
+        lambda: sink.encode(reader.read(batch.data, batch.offsets).items)
+    ).splitlines()
     assert len(lines) == RECORDS
     assert {json.loads(line)["type"] for line in lines} == set(decoder.names)

@@ -32,6 +32,10 @@ class Clock:
         """Return the time, in ns since the epoch, as events have it."""
         return str(time.monotonic_ns() + self.offset)
 
+    def tell_millisecond(self, wall: int) -> tuple[str, int]:
+        """Return the local time as `human` does, and up to when, in ns, it is the same."""
+        return self.human(wall), wall - wall % 1_000_000 + 1_000_000
+
     def human(self, wall: int) -> str:
         """Return local time with milliseconds: 2023-12-21 10:30:56.789."""
         milliseconds = wall // 1_000_000

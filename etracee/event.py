@@ -215,5 +215,5 @@ class Count(msgspec.Struct, tag_field="type", tag="count", rename={"start": "fro
     raw: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
 
 
-Item = Event | Alert | Loss | Count
-"""What a sink is given."""
+Item = Event | Alert | Loss | Count | str
+"""What a sink is given; a text is the line of JSON of an event, for those that want no other."""

@@ -8,7 +8,7 @@ changing them has security implications, since the C runs in the kernel and the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -94,6 +94,24 @@ def py_literal(value: object) -> Py:
     """Return the literal of a number, text, bytes, None, or of a tuple, list or dict of such."""
     _refuse_others(value)
     return Py(repr(value))
+
+
+def py_format(parts: Iterable[tuple[str, Py | None]]) -> Py:
+    """Return an f-string of texts, each followed by the value of a variable, or by nothing."""
+    return Py("f'" + "".join(_escape(text) + _insert(name) for text, name in parts) + "'")
+
+
+def _escape(text: str) -> str:
+    plain = text.encode("unicode_escape").decode().replace("'", "\\'")
+    return plain.replace("{", "{{").replace("}", "}}")
+
+
+def _insert(variable: Py | None) -> str:
+    if variable is None:
+        return ""
+    if not _IDENTIFIER.fullmatch(_accept(Py, variable)):
+        raise ValueError(f"{variable!r} is no identifier")
+    return f"{{{variable}}}"
 
 
 def py_ident(name: str) -> Py:

@@ -211,14 +211,19 @@ class _Leaving:
 class Generations:
     """All programs of a run, the first of which is given."""
 
-    def __init__(self, loaded: Loaded, module: ModuleType, clock: Clock) -> None:
-        """Put the program into its slots; OSError when the kernel refuses that."""
+    def __init__(
+        self, loaded: Loaded, module: ModuleType, clock: Clock, *, as_lines: bool = False
+    ) -> None:
+        """Put the program into its slots; OSError when the kernel refuses that.
+
+        With `as_lines`, events are delivered as lines of JSON.
+        """
         self._clock = clock
         self.current = Generation(loaded, module, clock)
         self.shared = {name: fd for name, fd in loaded.maps.items() if name in SHARED_MAPS}
         events = Map.of(self.shared["events"])
         self.ring = Ring(events.fd, events.max_entries)
-        self.reader = Reader(clock, Host())
+        self.reader = Reader(clock, Host(), as_lines=as_lines)
         self.slots = Slots(self.shared)
         self._engines: dict[int, Engine] = {}
         self._speaking = self.current.engine

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from etracee.clock import Clock
 from etracee.command import Command
-from etracee.event import Item, Loss
+from etracee.decoding import Batch
+from etracee.event import Alert, Item, Loss
 from etracee.gate import HostGate, TreeGate
 from etracee.generations import Generations
 from etracee.reload import Reloader
@@ -143,29 +144,42 @@ class Monitor:
 
     def _tick(self) -> int:
         """Deliver what lies in the ring, a batch of it; return how many bytes there were."""
-        before = self._ring.consumed
-        with self._ring.records(_BATCH) as records:
-            found = self.generations.reader.read(self._ring.data, records)
+        data, records = self._ring.take(_BATCH)
+        items = self._add_alerts(self.generations.reader.read(data, records))
+        self._deliver(self._cut_to_limit(items))
+        return len(data)
+
+    def _add_alerts(self, batch: Batch) -> Sequence[Item]:
+        """Return what the batch delivers, alerts behind the events that they are for.
+
+        What lies behind the last item that is delivered raises none.
+        """
+        if not batch.found:
+            return batch.items
         items: list[Item] = []
-        for event, is_delivered, fired, generation in found:
-            engine = self.generations.engine_of(generation)
-            if self._is_full(len(items)):
-                self._left_over += 1
-                engine.tell_kills(fired)
-                continue
-            if is_delivered:
-                items.append(event)
-            items += engine.alerts(event, fired)
-        if self._is_full(len(items)):
-            assert self.limits.count is not None
-            items = items[: self.limits.count - self.delivered]
-            self._stopping = True
-        self._deliver(items)
-        return self._ring.consumed - before
+        done = 0
+        for found in batch.found:
+            items += batch.items[done : found.after]
+            done = found.after
+            engine = self.generations.engine_of(found.generation)
+            if self._is_full(len(items) - (found.after - found.before)):
+                engine.tell_kills(found.fired)
+            else:
+                items += engine.alerts(found.event, found.fired)
+        return items + batch.items[done:]
 
     def _is_full(self, more: int) -> bool:
         """Say whether no more than `more` are to be delivered."""
         return self.limits.count is not None and self.delivered + more >= self.limits.count
+
+    def _cut_to_limit(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return what the limit lets through, and end where it is reached."""
+        if self.limits.count is None or not self._is_full(len(items)):
+            return items
+        self._stopping = True
+        room = self.limits.count - self.delivered
+        self._left_over += sum(not isinstance(item, Alert) for item in items[room:])
+        return items[:room]
 
     def _deliver(self, items: Sequence[Item]) -> None:
         if items:
@@ -193,13 +207,7 @@ class Monitor:
         """Deliver what was counted since the last time, as far as the limit allows."""
         counts = self.generations.take_counts()
         self._next_count = time.monotonic() + self._count_interval
-        if self._is_full(len(counts)):
-            assert self.limits.count is not None
-            room = self.limits.count - self.delivered
-            self._left_over += len(counts) - room
-            counts = counts[:room]
-            self._stopping = True
-        self._deliver(counts)
+        self._deliver(self._cut_to_limit(counts))
 
     def _report_losses(self) -> None:
         """Deliver what was lost of each event since the last time."""

@@ -7,16 +7,17 @@ import json
 import re
 import struct
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from etracee.clock import Clock
-from etracee.decoding import Decoder, Reader
+from etracee.decoding import Batch, Decoder, Reader
+from etracee.encoding import encode_line
 from etracee.enrich import Host
-from etracee.event import CUT, UNREADABLE, EventLayout
+from etracee.event import CUT, UNREADABLE, Event, EventLayout
 from etracee.fragments import c_ident
 from etracee.plan import EventPlan, Plan, Request, make_plan
 from etracee.plan.grams import Grams
@@ -128,11 +129,35 @@ def compile_c(directory: Path, text: str, offsets: Mapping[str, int], *how: str 
     assert done.returncode == 0, done.stderr
 
 
-def reader_of(module: ModuleType, clock: Clock) -> Reader:
+def reader_of(module: ModuleType, clock: Clock, *, as_lines: bool = False) -> Reader:
     """Return what reads records with one generated module."""
-    reader = Reader(clock, Host())
+    reader = Reader(clock, Host(), as_lines=as_lines)
     reader.add(0, Decoder(module))
     return reader
+
+
+class BothReaders:
+    """Reads records as events and as lines, and holds the two together."""
+
+    def __init__(self, module: ModuleType, clock: Clock) -> None:
+        self.readers = [reader_of(module, clock, as_lines=lines) for lines in (False, True)]
+
+    def read(self, data: bytes, offsets: Sequence[int] = (0,)) -> Batch:
+        """Return the batch with events; the other one says the same."""
+        events, lines = (reader.read(data, offsets) for reader in self.readers)
+        assert lines.items == [encode_line(event) for event in events.items]
+        assert lines.found == events.found
+        return events
+
+    def decode(self, record: bytes) -> list[tuple[Event, list[tuple[int, int]]]]:
+        """Return the event of one record, with rule and step of what fired; nothing if rejected.
+
+        An event on which no rule fired is there only if it is delivered.
+        """
+        batch = self.read(record)
+        hits = [(rule, step) for found in batch.found for rule, step, _ in found.fired]
+        events = [found.event for found in batch.found] or batch.items
+        return [(event, hits) for event in events if isinstance(event, Event)]
 
 
 _BY_NUMBER = re.compile(r"= \(void \*\)(\d+);")

@@ -113,7 +113,8 @@ def command(
     for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
         tell(f"etracee: {note}")
     clock = Clock()
-    generations = Generations(loaded, module, clock)
+    as_lines = all(sink.takes_lines for sink in sinks)
+    generations = Generations(loaded, module, clock, as_lines=as_lines)
     if every is not None and not generations.current.decoder.counted:
         tell("etracee: note: --every: the profile counts nothing")
     process = Command(command, stdout=None if output else 2) if command else None

@@ -34,7 +34,8 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
     resolved = replace(resolved, events=add_feeding(resolved.events, catalog))
     demands = [find_demand(event, profile.options) for event in resolved.events]
     compat = profile.options.decodes_compat
-    layouts = [lay_out(demand, i, compat=compat) for i, demand in enumerate(demands)]
+    context = catalog.context
+    layouts = [lay_out(demand, i, context, compat=compat) for i, demand in enumerate(demands)]
     counts = lay_out_keys(profile, demands, layouts)
     tests = list(kernel_tests(demands))
     tries, grams = build_tries(tests), build_grams(tests)

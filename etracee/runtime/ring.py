@@ -1,4 +1,4 @@
-"""The kernel's ring buffer, mapped: records are read where they lie.
+"""The kernel's ring buffer, mapped: records are found where they lie, and copied in one piece.
 
 Layout and protocol: Documentation/bpf/ringbuf.rst. Page 0 holds the consumer's position, page 1
 the producer's, the data follow and are mapped twice, so that no record is broken at the end.
@@ -8,9 +8,7 @@ arm64 asks for acquire and release, which Python cannot express: there, this is 
 
 from __future__ import annotations
 
-import contextlib
 import mmap
-from collections.abc import Iterator
 
 _HEADER = 8
 _BUSY, _DISCARD = 1 << 31, 1 << 30
@@ -28,8 +26,8 @@ class Ring:
         # first, and the kernel would take them for a position.
         self._consumer = memoryview(self._consumer_map).cast("Q")
         self._producer = memoryview(self._data_map)[:8].cast("Q")
-        self.data = memoryview(self._data_map)[page:]
-        self._headers = self.data.cast("I")
+        self._data = memoryview(self._data_map)[page:]
+        self._headers = self._data.cast("I")
 
     @property
     def produced(self) -> int:
@@ -41,25 +39,22 @@ class Ring:
         """Return the bytes that have ever been taken from the ring."""
         return self._consumer[0]
 
-    @contextlib.contextmanager
-    def records(self, most: int) -> Iterator[list[int]]:
-        """Give the offset in `data` of each record that is there, at most `most` bytes of them.
+    def take(self, most: int) -> tuple[bytes, list[int]]:
+        """Take records of at most `most` bytes; return their bytes, and where each begins in them.
 
-        They are freed for the kernel when the block ends.
+        What is taken is free for the kernel again.
         """
         at = self._consumer[0]
-        end = min(self._producer[0], at + most)
-        headers, mask = self._headers, self._mask
-        found = []
-        while at < end:
-            start = at & mask
-            header = headers[start >> 2]
-            if header & _BUSY:
+        begin = at & self._mask
+        place, end = begin, begin + min(self._producer[0] - at, most)
+        headers, shift, found = self._headers, _HEADER - begin, []
+        while place < end:
+            length = headers[place >> 2]
+            if length < _DISCARD:
+                found.append(place + shift)
+            elif length & _BUSY:
                 break
-            if not header & _DISCARD:
-                found.append(start + _HEADER)
-            at += ((header & ~_DISCARD) + _HEADER + 7) & ~7
-        try:
-            yield found
-        finally:
-            self._consumer[0] = at
+            place += ((length & ~_DISCARD) + _HEADER + 7) & ~7
+        taken = self._data[begin:place].tobytes()
+        self._consumer[0] = at + place - begin
+        return taken, found

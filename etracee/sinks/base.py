@@ -24,6 +24,11 @@ class Sink:
     name: str
 
     @property
+    def takes_lines(self) -> bool:
+        """Say whether events may come as lines of JSON."""
+        return False
+
+    @property
     def dropped(self) -> Mapping[str, int]:
         """Return how many events, alerts and losses were not delivered."""
         return {}
@@ -89,6 +94,8 @@ class Outlet:
     """
 
     address: str
+    takes_lines: ClassVar[bool] = False
+    """Whether events may come as lines of JSON."""
     items_per_message: ClassVar[int] = 1
     batch_messages: ClassVar[int] = 1000
     batch_bytes: ClassVar[int] = 1 << 20

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
+from etracee.encoding import encode_line
 from etracee.event import Item
 from etracee.sinks.base import DescriptorSink, SinkKind
 from etracee.sinks.file import FileOutlet, opener
-
-_ENCODER = msgspec.json.Encoder()
 
 
 class JsonSink(DescriptorSink):
     """Writes each item as a line of JSON, in UTF-8."""
 
+    takes_lines = True
+
     def encode(self, items: Sequence[Item]) -> bytes:
-        """Return the lines; msgspec escapes control characters, so none breaks a line."""
-        return _ENCODER.encode_lines(items)
+        """Return the lines."""
+        return _encode(items)
 
 
 class JsonFile(FileOutlet):
     """Appends each item as a line of JSON, in UTF-8."""
 
+    takes_lines = True
+
     def encode(self, items: Sequence[Item]) -> bytes:
-        return _ENCODER.encode_lines(items)
+        return _encode(items)
+
+
+def _encode(items: Sequence[Item]) -> bytes:
+    lines = (item if isinstance(item, str) else encode_line(item) for item in items)
+    return "".join(lines).encode()
 
 
 SINK = SinkKind(

@@ -53,6 +53,11 @@ class QueuedSink(Sink):
         self._next_note = 0.0
 
     @property
+    def takes_lines(self) -> bool:
+        """Say whether events may come as lines, or not at all."""
+        return self._outlet.takes_lines or not self._takes_events
+
+    @property
     def dropped(self) -> Mapping[str, int]:
         """Return how many events, alerts and losses were not delivered, or not confirmed."""
         with self._changed:

@@ -66,6 +66,7 @@ def describe(item: Item) -> str:
         return f"LOST {item.count} {item.event} events{blind}"
     if isinstance(item, Count):
         return _count(item)
+    assert isinstance(item, Event), "lines go to sinks that take them"
     return _event(item)
 
 
@@ -78,6 +79,7 @@ def nanoseconds(item: Item) -> int:
 
 def type_of(item: Item) -> str:
     """Return what stands under `type` in JSON."""
+    assert not isinstance(item, str), "lines go to sinks that take them"
     return str(item.__struct_config__.tag or getattr(item, "type"))  # noqa: B009
 
 

@@ -94,10 +94,8 @@ class LiveRules:
         ring, reader = self._generations.ring, self._generations.reader
         end = ring.produced
         while ring.consumed < end:
-            with ring.records(_BATCH) as records:
-                found = reader.read(ring.data, records)
-            for event, _, hits, _ in found:
-                yield from engine.alerts(event, hits)
+            for found in reader.read(*ring.take(_BATCH)).found:
+                yield from engine.alerts(found.event, found.fired)
 
     def _end(self, command: Command, gate: TreeGate) -> None:
         """Kill what is left of a command, so that nothing of it enters the next trial."""

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etracee.clock import Clock
-from etracee.decoding import Reader, import_decoder
+from etracee.decoding import import_decoder
 
 LIMIT = 16
 ARGV_LIMIT = 64
@@ -33,7 +33,7 @@ class Kernel:
     """A host build; every kernel structure lies in one block, at the offsets given to it."""
 
     built: hostc.Built
-    reader: Reader
+    reader: hostc.BothReaders
 
     def call(
         self, event: str, arguments: Sequence[int | bytes | list[bytes]], ret: int, **task: Any
@@ -65,7 +65,7 @@ class Kernel:
             return None
         record = (ctypes.c_ubyte * (1 << 16)).in_dll(library, "host_record")
         sent = bytes(record[: size.value]) + bytes(-size.value % 8)
-        found = self.reader.read(memoryview(sent), [0])
+        found = self.reader.decode(sent)
         return msgspec.structs.asdict(found[0][0]) if found else None
 
 
@@ -100,7 +100,7 @@ def kernel() -> Iterator[Kernel]:
         directory = Path(made)
         built = hostc.build(directory, hostc.plan_of(directory, profile))
         (directory / "decoder.py").write_text(built.python)
-        yield Kernel(built, hostc.reader_of(import_decoder(directory / "decoder.py"), Clock()))
+        yield Kernel(built, hostc.BothReaders(import_decoder(directory / "decoder.py"), Clock()))
 
 
 def _shown(raw: bytes) -> str:

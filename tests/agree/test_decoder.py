@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etracee.catalog import Field, load_catalog
-from etracee.catalog.model import Argument, Derivation, PartOf, ReturnValue, Walk
+from etracee.catalog.model import Argument, Derivation, LookUp, PartOf, ReturnValue, Walk
 from etracee.clock import Clock
-from etracee.decoding import Reader, import_decoder
+from etracee.decoding import import_decoder
 from etracee.expr.check import check
 from etracee.expr.evaluate import compile_tree
 from etracee.expr.scope import Report, scope_of
@@ -29,6 +30,7 @@ from etracee.types import Kind
 
 CATALOG = load_catalog("x86_64")
 CLOCK = Clock()
+LOOKING_UP = ("execve", "openat", "fork", "exit")
 
 
 class Whole:
@@ -41,18 +43,18 @@ class Whole:
         self.plan, self.module = plan, module
 
     @property
-    def reader(self) -> Reader:
-        return hostc.reader_of(self.module, CLOCK)
+    def reader(self) -> hostc.BothReaders:
+        return hostc.BothReaders(self.module, CLOCK)
 
 
-@pytest.fixture(scope="module")
-def whole() -> Iterator[Whole]:
+@contextlib.contextmanager
+def _compiled(context: Iterable[str], names: Iterable[str]) -> Iterator[Whole]:
     profile = {
-        "context": list(CATALOG.context),
+        "context": list(context),
         "events": {
-            name: {"fields": names} if names else {}
-            for name, event in CATALOG.events.items()
-            for names in [[f for f in event.fields if f != "ret"]]
+            name: {"fields": fields} if fields else {}
+            for name in names
+            for fields in [[f for f in CATALOG.events[name].fields if f != "ret"]]
         },
     }
     with tempfile.TemporaryDirectory() as directory:
@@ -62,12 +64,28 @@ def whole() -> Iterator[Whole]:
         yield Whole(plan, import_decoder(path))
 
 
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Whole]:
+    """Watch every field that lines can be written of: what is in records."""
+    context = CATALOG.context.values()
+    found = [field.name for field in context if not isinstance(field.origin, LookUp)]
+    with _compiled(found, CATALOG.events) as whole:
+        yield whole
+
+
+@pytest.fixture(scope="module")
+def looking_up() -> Iterator[Whole]:
+    """Watch all of some events, what is looked up too."""
+    with _compiled(CATALOG.context, LOOKING_UP) as whole:
+        yield whole
+
+
 def _fields(event: EventPlan) -> dict[str, Any]:
     return {**CATALOG.context, **event.type.fields}
 
 
 def _decode(whole: Whole, record: bytes) -> dict[str, Any]:
-    ((event, *_),) = whole.reader.read(memoryview(record), [0])
+    ((event, _),) = whole.reader.decode(record)
     return event.flat()
 
 
@@ -75,6 +93,17 @@ def _decode(whole: Whole, record: bytes) -> dict[str, Any]:
 @settings(max_examples=15)
 @given(st.data())
 def test_every_value_comes_back(whole: Whole, name: str, data: st.DataObject) -> None:
+    _check_values(whole, name, data)
+
+
+@pytest.mark.parametrize("name", LOOKING_UP)
+@settings(max_examples=15)
+@given(st.data())
+def test_beside_what_is_looked_up(looking_up: Whole, name: str, data: st.DataObject) -> None:
+    _check_values(looking_up, name, data)
+
+
+def _check_values(whole: Whole, name: str, data: st.DataObject) -> None:
     event = next(event for event in whole.plan.events if event.name == name)
     fields = _fields(event)
     sample = data.draw(samples(event.layout, fields, Constants()))
@@ -88,7 +117,7 @@ def test_every_value_comes_back(whole: Whole, name: str, data: st.DataObject) ->
         slot.name for slot in event.layout.variable if slot.name in sample.cut
     )
     for key, field in fields.items():
-        if key in sample.values:
+        if key in sample.values and key in shown:
             value = sample.values[key] if _means_something(event, field, sample.values) else None
             _compare(shown, key, field.kind, value)
 
@@ -168,6 +197,6 @@ def test_records_come_in_the_order_of_their_time(whole: Whole) -> None:
     layout = next(e for e in whole.plan.events if e.name == "setuid").layout
     values = hostc.zeros(layout)
     records = [hostc.pack(layout, values, time=time) for time in (30, 10, 20)]
-    events = whole.reader.read(memoryview(b"".join(records)), [n * hostc.ROOM for n in range(3)])
-    stamps = [int(getattr(event, "timestamp")) for event, *_ in events]  # noqa: B009
+    events = whole.reader.read(b"".join(records), [n * hostc.ROOM for n in range(3)]).items
+    stamps = [int(getattr(event, "timestamp")) for event in events]  # noqa: B009
     assert stamps == [CLOCK.offset + time for time in (10, 20, 30)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rule_sets import EVENTS, answer, fields_of
 
 from etracee.clock import Clock
-from etracee.decoding import Reader, import_decoder
+from etracee.decoding import import_decoder
 from etracee.expr.tree import YES
 
 AT_ONCE = 6
@@ -24,10 +24,10 @@ NO_SHRINKING = (Phase.explicit, Phase.generate)
 garbage = st.sampled_from([b"\0", b"\xa5", b"ab/", b"\xff", b"a"])
 
 
-def reader_of(built: hostc.Built, directory: Path) -> Reader:
+def reader_of(built: hostc.Built, directory: Path) -> hostc.BothReaders:
     path = directory / "decoder.py"
     path.write_text(built.python)
-    return hostc.reader_of(import_decoder(path), Clock())
+    return hostc.BothReaders(import_decoder(path), Clock())
 
 
 @settings(max_examples=12, phases=NO_SHRINKING)
@@ -57,7 +57,7 @@ def test_filter(data: st.DataObject) -> None:
             wanted = answer(texts[name], name, sample)
             judged = built.judge(name, record)
             passed = judged is not None
-            kept = bool(judged and reader.read(memoryview(judged), [0]))
+            kept = bool(judged and reader.decode(judged))
             if passed < wanted or (event.keep == YES and passed != wanted):
                 wrong.append(f"{name}: {texts[name]}\n  kernel {passed}, Python {wanted}: {sample}")
             if kept != wanted:
@@ -101,8 +101,8 @@ def test_rules_bound_what_is_sent_for_them(data: st.DataObject) -> None:
             wanted = in_bounds and (bool(firing) or name == watched)
             if wanted and judged is None:
                 wrong.append(f"{name}: the kernel drops what {firing} of {rules} want: {sample}")
-            decoded = reader.read(memoryview(judged), [0]) if judged else []
-            fired = [rule for rule, _, _ in decoded[0][2]] if decoded else []
+            decoded = reader.decode(judged) if judged else []
+            fired = [rule for _, hits in decoded for rule, _ in hits]
             if fired != (firing if in_bounds else []):
                 wrong.append(f"{name}: {fired} fired instead of {firing} of {rules}: {sample}")
     assert not wrong, min(wrong, key=len)

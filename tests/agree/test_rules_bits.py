@@ -28,7 +28,7 @@ def check(rules: Written, data: st.DataObject, records: int = RECORDS) -> None:
         directory = Path(made)
         built = hostc.build(directory, rules.plan(directory))
         (directory / "decoder.py").write_text(built.python)
-        reader = hostc.reader_of(import_decoder(directory / "decoder.py"), Clock())
+        reader = hostc.BothReaders(import_decoder(directory / "decoder.py"), Clock())
     wrong = []
     for event in built.plan.events:
         for _ in range(records):
@@ -40,9 +40,9 @@ def check(rules: Written, data: st.DataObject, records: int = RECORDS) -> None:
                 event.layout, record
             ):
                 wrong.append(f"{event.name}: the tests have changed the record of {sample}")
-            found = reader.read(memoryview(judged), [0]) if judged else []
+            found = reader.decode(judged) if judged else []
             keeps, steps = rules.keeps(event.name, sample), rules.steps(event.name, sample)
-            fired = {(rule, step) for _, _, hits, _ in found for rule, step, _ in hits}
+            fired = {hit for _, hits in found for hit in hits}
             if fired != (steps if keeps else set()):
                 wrong.append(f"{event.name}: {fired} fired instead of {steps}, {keeps}")
             if bool(found) != (keeps and (event.delivered or bool(steps))):

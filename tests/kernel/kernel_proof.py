@@ -17,7 +17,7 @@ from typing import Any
 import hostc
 
 from etracee.clock import Clock
-from etracee.decoding import Found, Reader, import_decoder
+from etracee.decoding import import_decoder
 from etracee.event import EventLayout
 from etracee.fragments import C, c, c_ident
 from etracee.kernel import bpf
@@ -90,7 +90,7 @@ class Proof:
     plan: Plan
     programs: Mapping[str, int]
     ring: Ring
-    reader: Reader
+    reader: hostc.BothReaders
 
     def send(self, event: str, values: Mapping[str, Any], raw: Raw) -> bytes | None:
         """Let the event happen; return the record that the kernel sent, None if it did not."""
@@ -105,19 +105,9 @@ class Proof:
         block = ctypes.create_string_buffer(struct.pack("<16Q", *addresses, *lengths))
         record = ctypes.create_string_buffer(numbers, len(numbers))
         run_program(self.programs[event], ctypes.addressof(block), ctypes.addressof(record))
-        with self.ring.records(1 << 30) as records:
-            sent = [self._record(at) for at in records]
-        assert len(sent) <= 1
-        return sent[0] if sent else None
-
-    def read(self, record: bytes) -> list[Found]:
-        """Return what the decoder makes of a record."""
-        return self.reader.read(memoryview(record), [0])
-
-    def _record(self, at: int) -> bytes:
-        """Return a copy of the record, whole words of it."""
-        size = int.from_bytes(self.ring.data[at - 8 : at - 4], "little")
-        return bytes(self.ring.data[at : at + -(-size // 8) * 8])
+        data, records = self.ring.take(1 << 30)
+        assert len(records) <= 1
+        return data[records[0] :] if records else None
 
 
 def prove(plan: Plan, directory: Path) -> Proof:
@@ -137,7 +127,7 @@ def prove(plan: Plan, directory: Path) -> Proof:
         plan=plan,
         programs={name: loaded.programs[hook.function] for name, hook in hooks.items()},
         ring=Ring(loaded.maps["events"], plan.options.ring_buffer),
-        reader=hostc.reader_of(import_decoder(directory / "decoder.py"), Clock()),
+        reader=hostc.BothReaders(import_decoder(directory / "decoder.py"), Clock()),
     )
 
 

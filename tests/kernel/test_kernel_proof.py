@@ -71,9 +71,9 @@ def compare(rules: Written, proof: Proof, event: EventPlan, raw: Raw, sample: Sa
     wrong = disagreements(rules, event, sample, record)
     if record and (told := captured(event, record)) != lengths_of(event, sample):
         wrong.append(f"{event.name}: the kernel captured {told} of {sample}")
-    found = proof.read(record) if record else []
+    found = proof.reader.decode(record) if record else []
     keeps, steps = rules.keeps(event.name, sample), rules.steps(event.name, sample)
-    fired = {(rule, step) for _, _, hits, _ in found for rule, step, _ in hits}
+    fired = {hit for _, hits in found for hit in hits}
     if fired != (steps if keeps else set()):
         wrong.append(f"{event.name}: {fired} fired instead of {steps}, {keeps}: {sample}")
     if bool(found) != (keeps and (event.delivered or bool(steps))):

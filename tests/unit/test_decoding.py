@@ -26,7 +26,8 @@ class Program:
         self.plan: Plan = hostc.plan_of(directory, {"context": ["comm"], "events": events})
         path = directory / "decoder.py"
         path.write_text(render_program(self.plan).python)
-        self.decoder = Decoder(import_decoder(path))
+        self.module = import_decoder(path)
+        self.decoder = Decoder(self.module)
 
     def record(self, time: int, generation: int, event: str, value: int) -> bytes:
         layout = next(known.layout for known in self.plan.events if known.name == event)
@@ -48,8 +49,14 @@ def new(tmp_path: Path) -> Program:
 def read(reader: Reader, programs: dict[int, Program], *records: Record) -> list[tuple[Any, int]]:
     """Return the events, and their generations, of records that lie behind each other."""
     data = b"".join(programs[record[1]].record(*record) for record in records)
-    found = reader.read(memoryview(data), range(0, len(data), hostc.ROOM))
-    return [(event, generation) for event, _, _, generation in found]
+    events = reader.read(data, range(0, len(data), hostc.ROOM)).items
+    return [(event, generation_of(event, programs)) for event in events]
+
+
+def generation_of(event: Any, programs: dict[int, Program]) -> int:
+    """Return which program's decoder has made an event, by its class."""
+    classes = {number: vars(program.module).values() for number, program in programs.items()}
+    return next(number for number, made in classes.items() if type(event) in made)
 
 
 def reader_of(programs: dict[int, Program]) -> Reader:

@@ -49,9 +49,9 @@ def test_record_and_filter_of_a_small_profile(tmp_path: Path) -> None:
 struct record_kill {
     u64 time;
     u32 event;
+    u32 tid;
     char comm[16] __attribute__((aligned(8)));
     s64 ret;
-    u32 tid;
     s32 target_pid;
     char tail[]"""
         in c

@@ -1,0 +1,54 @@
+"""Events as lines of JSON, put together from pieces that are remembered by their raw values.
+
+Most of what a record holds was in one before: who made the call, its flags, the name of a file. The
+generated decoder asks for the JSON of such values here, and encodes only what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import msgspec
+
+encode = msgspec.json.Encoder().encode
+MOST_PIECES = 4096
+"""Pieces of one kind that are remembered: at some 300 bytes each, about 1 MB."""
+
+
+class Pieces(dict[Any, Any]):
+    """The JSON of raw values, made by `make` where it is not known yet.
+
+    None stands for values that a line cannot hold as they are, such as bytes that are no UTF-8.
+    """
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[Any], object]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, raw: Hashable) -> object:
+        if len(self) >= MOST_PIECES:
+            self.clear()
+        try:
+            made = self._make(raw)
+        except UnicodeDecodeError:
+            made = None
+        self[raw] = made
+        return made
+
+
+def encode_line(item: object) -> str:
+    """Return a line of JSON; msgspec escapes control characters, so none breaks it."""
+    return encode(item).decode() + "\n"
+
+
+def encode_text(raw: bytes | None) -> str:
+    """Return a text as JSON; UnicodeDecodeError for bytes that are none."""
+    return "null" if raw is None else encode(raw.decode()).decode()
+
+
+def encode_members(values: Mapping[str, object]) -> str:
+    """Return keys and values as they stand between the braces of an object."""
+    return encode(values)[1:-1].decode()
