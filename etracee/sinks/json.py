@@ -30,8 +30,14 @@ class JsonFile(FileOutlet):
 
 
 def _encode(items: Sequence[Item]) -> bytes:
-    lines = (item if isinstance(item, str) else encode_line(item) for item in items)
-    return "".join(lines).encode()
+    try:
+        return "".join(items).encode()  # type: ignore[arg-type]
+    except TypeError:  # not all of them are lines
+        return b"".join(map(_line, items))
+
+
+def _line(item: Item) -> bytes:
+    return (item if isinstance(item, str) else encode_line(item)).encode()
 
 
 SINK = SinkKind(
