@@ -68,7 +68,10 @@ class Result(Named):
     def parse(self, text: str) -> int:
         """Accept a number, or an error's name with or without its minus: both mean -errno."""
         name = text.removeprefix("-")
-        return -self.names[name] if name in self.names else super().parse(text)
+        if name in self.names:
+            return -self.names[name]
+        number = super().parse(text)
+        return number - (1 << 64) if self.base == 16 and number >> 63 == 1 else number
 
 
 MOST_ERROR = 4095
