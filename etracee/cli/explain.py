@@ -7,12 +7,13 @@ import os
 import click
 import msgspec
 
+from etracee.catalog.costs import load_costs
 from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.explain import Attachment, explain, render_text
 from etracee.kernel.bpf import possible_cpus
 from etracee.kernel.btf import open_btf
-from etracee.kernel.probe import cheapest_attachment, choose_attachment
-from etracee.plan import Request, attach_by, count_tracepoints, make_plan
+from etracee.kernel.probe import choose_attachment
+from etracee.plan import Preference, Request, attach_by, make_plan, prefer_attachment
 from etracee.problems import ProblemsError
 from etracee.source_set import load_source_set
 
@@ -52,7 +53,7 @@ def command(
     with open_btf() as kernel:
         source = load_source_set(profile, rules, kernel=kernel)
     plan = make_plan(source.profile, source.rules, request, source.catalog)
-    chosen = _attachment(attach or plan.options.attach, count_tracepoints(plan))
+    chosen = _attachment(attach or plan.options.attach, prefer_attachment(plan, load_costs()))
     plan = attach_by(plan, chosen.kind, typed_loads=True)
     explanation = explain(source, plan, chosen, possible_cpus())
     if form == "json":
@@ -61,16 +62,15 @@ def command(
         print(render_text(explanation), end="")
 
 
-def _attachment(wanted: str, tracepoints: int) -> Attachment:
+def _attachment(wanted: str, preferred: Preference) -> Attachment:
     """Return what this host would choose, where it can be asked."""
     if wanted != "auto":
         return Attachment(wanted, "as was asked for")
     if os.geteuid() != 0:
-        cheapest = cheapest_attachment(tracepoints)
-        return Attachment(cheapest, "the cheapest way; only root can ask this kernel for it")
+        return Attachment(preferred.attach, f"{preferred.why}; only root can ask this kernel")
     try:
-        found = choose_attachment(wanted, tracepoints)
+        found = choose_attachment(wanted, preferred.attach)
     except ProblemsError as error:
-        why = f"the cheapest way, but it does not work here: {error.problems[0].message}"
+        why = f"{preferred.why}, but it does not work here: {error.problems[0].message}"
         return Attachment("tracepoint", why)
-    return Attachment(found.attach, found.why or "the cheapest way, which this kernel takes")
+    return Attachment(found.attach, found.why or preferred.why)

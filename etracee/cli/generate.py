@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from etracee.catalog.costs import load_costs
 from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.kernel.btf import VMLINUX, Btf, open_btf
 from etracee.kernel.offsets import architecture_of, render_offsets
-from etracee.kernel.probe import cheapest_attachment
-from etracee.plan import Plan, Request, attach_by, count_tracepoints, make_plan
+from etracee.plan import Plan, Request, attach_by, make_plan, prefer_attachment
 from etracee.problems import tell, wrong
 from etracee.render import Program, render_program
 from etracee.source_set import load_source_set
@@ -59,7 +59,7 @@ def command(
         source = load_source_set(profile, rules, arch, kernel)
     plan = make_plan(source.profile, source.rules, request, source.catalog)
     chosen = attach or plan.options.attach
-    chosen = cheapest_attachment(count_tracepoints(plan)) if chosen == "auto" else chosen
+    chosen = prefer_attachment(plan, load_costs()).attach if chosen == "auto" else chosen
     plan = attach_by(plan, chosen, typed_loads=True)
     for warning in plan.warnings:
         tell(f"warning: {warning}")

@@ -72,42 +72,25 @@ def find_tracefs() -> Path | None:
 
 @dataclass(frozen=True)
 class Attachment:
-    """How programs can be attached and how they read; `why` says why not in the cheaper way."""
+    """How programs can be attached and how they read; `why` says why not in a better way."""
 
     attach: str
     typed_loads: bool
     why: str | None = None
 
 
-MOST_TRACEPOINTS = 64
-"""Tracepoints of calls that are attached one by one, where it is left to us.
-
-The kernel takes 40 to 150 ms to detach each (Linux 6.18, perf_trace_event_unreg() waits for a grace
-period), and a profile of more calls than these watches most of those that are made: then the one
-tracepoint that all calls pass costs less.
-"""
-
-
-def cheapest_attachment(tracepoints: int) -> str:
-    """Return how calls are met at least cost by a kernel that takes everything."""
-    return "tracepoint" if tracepoints <= MOST_TRACEPOINTS else "raw_tracepoint"
-
-
-def choose_attachment(wanted: str, tracepoints: int) -> Attachment:
-    """Return the cheapest way that loads, or the one that is `wanted` instead of auto.
-
-    `tracepoints` is how many there would be, one or two for each call that is watched.
+def choose_attachment(wanted: str, preferred: str) -> Attachment:
+    """Return the way that is `preferred`, or another that loads, or the one `wanted` if not auto.
 
     ProblemsError, with exit code 3, says what is missing when none loads.
     """
     obstacle = None
-    if wanted != "raw_tracepoint":
+    if "tracepoint" in (wanted, preferred) and wanted != "raw_tracepoint":
         obstacle = _tracepoint_obstacle()
-        if obstacle is None and "tracepoint" in (wanted, cheapest_attachment(tracepoints)):
+        if obstacle is None:
             return Attachment("tracepoint", typed_loads=True)
         if wanted == "tracepoint":
             raise host_lacks(f"attach: tracepoint cannot be used: {obstacle}", "use attach: auto")
-        obstacle = obstacle or f"one for all calls costs less than {tracepoints} of their own"
     error = load_error("raw_tracepoint")
     if error is not None:
         raise host_lacks(f"this kernel loads no program: {error.strerror}", _permission_hint())

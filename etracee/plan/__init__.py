@@ -1,6 +1,7 @@
 """Passes from profile and rules to a Plan, of which every name, place and size is known."""
 
-from etracee.plan.attach import attach_by, count_tracepoints
+from etracee.plan.attach import attach_by
+from etracee.plan.costs import Preference, prefer_attachment
 from etracee.plan.model import EventPlan, Hook, Plan, Request, RulePlan
 from etracee.plan.passes import make_plan
 
@@ -8,9 +9,10 @@ __all__ = [
     "EventPlan",
     "Hook",
     "Plan",
+    "Preference",
     "Request",
     "RulePlan",
     "attach_by",
-    "count_tracepoints",
     "make_plan",
+    "prefer_attachment",
 ]

@@ -37,9 +37,9 @@ def attach_by(plan: Plan, attach: str, *, typed_loads: bool) -> Plan:
     return replace(plan, hooks=hooks, attach=attach, typed_loads=typed_loads)
 
 
-def count_tracepoints(plan: Plan) -> int:
-    """Return how many tracepoints of calls there are if each call has its own."""
-    return sum(hook.kind == "tracepoint" for hook in _hooks(plan.events, "tracepoint"))
+def call_hooks(plan: Plan) -> list[Hook]:
+    """Return the hooks of calls, one or two for each, as they are if each call has its own."""
+    return [hook for hook in _hooks(plan.events, "tracepoint") if hook.kind == "tracepoint"]
 
 
 def choose_branches(events: tuple[EventPlan, ...]) -> Iterator[Branch]:

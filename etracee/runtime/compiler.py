@@ -134,10 +134,11 @@ def _check_namespace(order: Order) -> list[str]:
 
 
 def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
+    from etracee.catalog.costs import load_costs
     from etracee.kernel.btf import Btf
     from etracee.kernel.offsets import lacking_options, render_offsets
     from etracee.kernel.probe import Attachment, choose_attachment
-    from etracee.plan import Request, attach_by, count_tracepoints, make_plan
+    from etracee.plan import Request, attach_by, make_plan, prefer_attachment
     from etracee.render import render_program
     from etracee.runtime.load import OFFSETS, PROGRAM, import_bcc, load_and_attach
     from etracee.source_set import load_source_set
@@ -152,7 +153,8 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
         import_bcc()
         wanted = source.profile.options.attach
         found = Attachment(running.attach, running.typed_loads) if running else None
-        found = found or choose_attachment(wanted, count_tracepoints(plan))
+        preference = prefer_attachment(plan, load_costs())
+        found = found or choose_attachment(wanted, preference.attach)
         plan = attach_by(plan, found.attach, typed_loads=found.typed_loads)
         program = render_program(plan)
         offsets = render_offsets(btf, program.offsets)
@@ -160,8 +162,9 @@ def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
     for name, text in ((PROGRAM, program.c), (OFFSETS, offsets), (_DECODER, program.python)):
         (directory / name).write_text(text)
     notes += (f"warning: {warning}" for warning in plan.warnings)
-    if found.why:
-        notes.append(f"note: raw tracepoints are used: {found.why}")
+    why = found.why or (preference.why if wanted == "auto" and not running else None)
+    if plan.attach == "raw_tracepoint" and why:
+        notes.append(f"note: one tracepoint for all calls is used: {why}")
     if running and wanted not in ("auto", running.attach):
         notes.append(f"note: attach: {wanted} counts after a restart")
     loaded = load_and_attach(plan, directory, running)

@@ -1,0 +1,53 @@
+"""Which way of attaching costs the host least."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from etracee.catalog.costs import Costs
+from etracee.plan.attach import call_hooks
+from etracee.plan.model import Hook, Plan
+
+MOST_TRACEPOINTS = 64
+"""Tracepoints of calls that are attached one by one, where it is left to us.
+
+The kernel takes 40 to 150 ms to detach each (Linux 6.18, perf_trace_event_unreg() waits for a grace
+period).
+"""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The way of attaching that costs least, and why."""
+
+    attach: str
+    why: str
+
+
+def prefer_attachment(plan: Plan, costs: Costs) -> Preference:
+    """Return the way that costs a host least whose kernel takes them all."""
+    hooks = call_hooks(plan)
+    if not hooks:
+        return Preference("tracepoint", "no call is watched")
+    if len(hooks) > MOST_TRACEPOINTS:
+        why = f"one for all calls is detached sooner than {len(hooks)} of their own"
+        return Preference("raw_tracepoint", why)
+    expected = {attach: _cost(hooks, costs, attach) for attach in costs.hooks}
+    best, *others = sorted(expected, key=lambda attach: expected[attach])
+    compared = ", ".join(f"{expected[attach]:.0f} by {attach}" for attach in others)
+    figures = f"adds about {expected[best]:.0f} ns to each call of the host, {compared}"
+    return Preference(best, f"{figures} ({costs.source})")
+
+
+def _cost(hooks: list[Hook], costs: Costs, attach: str) -> float:
+    """Return ns for a call of the host, on average, without what the programs do."""
+    cost = costs.hooks[attach]
+    edges = {hook.edge for hook in hooks}
+    passed = cost.exit + (cost.enter if "enter" in edges else 0)
+    watched = sum(costs.share(_call(hook)) for hook in hooks)
+    return passed + cost.own * watched
+
+
+def _call(hook: Hook) -> str:
+    """Return the call's name, as its tracepoints have it."""
+    return hook.name.partition(f"sys_{hook.edge}_")[2]

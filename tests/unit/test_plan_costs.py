@@ -1,0 +1,74 @@
+"""Which way of attaching is preferred: the one that costs the host least."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hostc
+import pytest
+
+from etracee.catalog import load_catalog
+from etracee.catalog.costs import Costs, HookCost, load_costs
+from etracee.plan import prefer_attachment
+from etracee.plan.costs import MOST_TRACEPOINTS
+
+COSTS = Costs(
+    {"tracepoint": HookCost(30, 10, 100), "raw_tracepoint": HookCost(100, 70, 0)},
+    {"read": 0.8, "openat": 0.1},
+    0.001,
+    "as measured",
+)
+
+
+def preferred(tmp_path: Path, *events: str, **fields: list[str]) -> tuple[str, str]:
+    written = {name: {"fields": fields[name]} if name in fields else {} for name in events}
+    found = prefer_attachment(hostc.plan_of(tmp_path, {"events": written}), COSTS)
+    return found.attach, found.why
+
+
+def test_few_calls_have_tracepoints_of_their_own(tmp_path: Path) -> None:
+    attach, why = preferred(tmp_path, "openat")
+    assert attach == "tracepoint"
+    # 30 for every call, and 100 more for a tenth of them
+    assert why == "adds about 40 ns to each call of the host, 100 by raw_tracepoint (as measured)"
+
+
+def test_most_calls_share_one(tmp_path: Path) -> None:
+    """30 for every call and 100 more for nine of ten are more than 100."""
+    assert preferred(tmp_path, "openat", "read")[0] == "raw_tracepoint"
+
+
+def test_entries_are_paid_for(tmp_path: Path) -> None:
+    """Two hooks for each call: 30 + 10 + 2 x 80, against 100 + 70."""
+    attach, why = preferred(tmp_path, "read", read=["duration_ns"])
+    assert attach == "raw_tracepoint"
+    assert why.startswith("adds about 170 ns to each call of the host, 200 by tracepoint")
+
+
+def test_nothing_is_compared_where_no_call_is_watched(tmp_path: Path) -> None:
+    assert preferred(tmp_path, "exit") == ("tracepoint", "no call is watched")
+
+
+def test_very_many_share_one_since_detaching_takes_time(tmp_path: Path) -> None:
+    calls = [e.name for e in load_catalog().events.values() if e.number is not None]
+    rare = [name for name in calls if name not in COSTS.shares and name != "execve"]
+    attach, why = preferred(tmp_path, *rare[: MOST_TRACEPOINTS + 1])
+    assert attach == "raw_tracepoint"
+    assert "detached sooner" in why
+
+
+def test_the_catalog_s_figures_are_whole() -> None:
+    costs = load_costs()
+    assert set(costs.hooks) == {"tracepoint", "raw_tracepoint"}
+    assert 0.9 < sum(costs.shares.values()) <= 1
+    names = {event.tracepoint for event in load_catalog().events.values()}
+    assert set(costs.shares) <= names
+
+
+@pytest.mark.parametrize("share", [0.5, 0.65])
+def test_the_figures_of_the_catalog_break_even_below_six_tenths(share: float) -> None:
+    hooks = load_costs().hooks
+    tracepoint, raw = (
+        hooks[way].exit + hooks[way].own * share for way in ("tracepoint", "raw_tracepoint")
+    )
+    assert (tracepoint < raw) == (share < 0.6)
