@@ -73,7 +73,8 @@ def load_catalog(arch: str = platform.machine()) -> Catalog:
     events = {event.name: event for event in compat}
     families = find_families(events.values())
     elsewhere = frozenset(reader.calls.keys() - events.keys())
-    return Catalog(arch, registers, events, reader.context, families, elsewhere, {})
+    untold = {call: op for call, op in read_data(REQUESTS)["untold"].items() if call in events}
+    return Catalog(arch, registers, events, reader.context, families, elsewhere, {}, untold)
 
 
 def find_families(events: Iterable[EventType]) -> Mapping[str, tuple[str, ...]]:

@@ -379,6 +379,8 @@ class Catalog:
     """Calls that only other architectures have."""
     unseen: Mapping[str, Unseen]
     """Events that the kernel cannot show."""
+    untold: Mapping[str, str]
+    """Calls that io_uring has an operation for which is no event, and its opcode."""
 
     @property
     def abi(self) -> str:

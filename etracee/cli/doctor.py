@@ -36,6 +36,8 @@ def _requests() -> Iterator[Check]:
     shown = sum(event.flow is Flow.REQUEST for event in catalog.events.values())
     reasons = "; ".join(dict.fromkeys(unseen.why for unseen in catalog.unseen.values()))
     found = f"{shown} operations are seen"
+    untold = dict.fromkeys(catalog.untold.values())
+    found += f"; no events are {', '.join(op.removeprefix('IORING_OP_') for op in untold)}"
     if catalog.unseen:
         found += f", not {', '.join(catalog.unseen)}: {reasons}"
     advice = (

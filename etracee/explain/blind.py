@@ -35,3 +35,7 @@ def _requests(plan: Plan) -> Iterator[str]:
     for name, unseen in plan.catalog.unseen.items():
         if families.intersection(unseen.families):
             yield f"{name}, which this kernel cannot show: {unseen.why}"
+    untold = plan.catalog.untold
+    watched = [f"{e.name} ({untold[e.name]})" for e in plan.events if e.name in untold]
+    if watched:
+        yield f"what io_uring does of {', '.join(watched)}: such requests are no events"

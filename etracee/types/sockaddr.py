@@ -20,7 +20,7 @@ _AT = {
     "scope_id": (socket.AF_INET6, 24, 4, "Interface that an IPv6 address of a link belongs to."),
     "nl_pid": (socket.AF_NETLINK, 4, 4, "Port id of a netlink socket; 0 is the kernel."),
     "nl_groups": (socket.AF_NETLINK, 8, 4, "Multicast groups of a netlink address, a bit each."),
-    "cid": (socket.AF_VSOCK, 8, 4, "Context id of a vsock address: 2 is the host."),
+    "cid": (socket.AF_VSOCK, 8, 4, "Context id of a vsock address."),
     "ifindex": (socket.AF_PACKET, 4, 4, "Interface of a packet socket's address; 0 is any."),
     "packet_protocol": (socket.AF_PACKET, 2, 2, "Protocol of a packet socket's address."),
 }
@@ -28,7 +28,16 @@ _AT = {
 
 include/uapi/linux/in6.h, netlink.h, vm_sockets.h, if_packet.h.
 """
-_NUMBERS: Mapping[str, Type] = {"nl_groups": Number("u32", base=16)}
+_CIDS = {
+    "VMADDR_CID_HYPERVISOR": 0,
+    "VMADDR_CID_LOCAL": 1,
+    "VMADDR_CID_HOST": 2,
+    "VMADDR_CID_ANY": 0xFFFFFFFF,
+}
+_NUMBERS: Mapping[str, Type] = {
+    "nl_groups": Number("u32", base=16),
+    "cid": Named(_CIDS, c="u32", doc="context id of a vsock address"),
+}
 
 
 class SocketAddress(Type):

@@ -369,3 +369,17 @@ def test_every_entry_of_a_32_bit_call_is_used(arch: str) -> None:
     told = yaml.safe_load((DATA / "compat.yaml").read_text())[abi]
     known = {*load_catalog(arch).events, *load_catalog(arch).elsewhere}
     assert {entry["as"] for group in told.values() for entry in group} - known <= {"clone"}
+
+
+def test_operations_of_io_uring_that_are_no_events_are_named() -> None:
+    """Each that a call does too; and none that is an event."""
+    catalog = load_catalog("x86_64")
+    names = catalog.events["io_uring_openat"].fields["opcode"].type.names  # type: ignore[attr-defined]
+    told = {
+        number
+        for event in catalog.events.values()
+        if event.operation
+        for number in event.operation.opcodes
+    }
+    assert catalog.untold.keys() <= catalog.events.keys()
+    assert all(names[opcode] not in told for opcode in catalog.untold.values())

@@ -274,3 +274,9 @@ def test_what_32_bit_calls_do_not_tell_is_said(tmp_path: Path) -> None:
     ]
     (note,) = [n for n in explained(tmp_path, {"events": events}).notes if "32-bit" in n]
     assert "only programs are counted" in note
+
+
+def test_requests_that_are_no_events_are_said(tmp_path: Path) -> None:
+    found = explained(tmp_path, {"events": {"fsync": {}, "close": {}}})
+    (note,) = [note for note in found.notes if "io_uring" in note]
+    assert note == "what io_uring does of fsync (IORING_OP_FSYNC): such requests are no events"
