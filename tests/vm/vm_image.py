@@ -18,8 +18,8 @@ CACHE = Path(__file__).resolve().parents[2] / ".vm"
 """Everything that is kept from one run to the next; may be removed at any time."""
 
 _TOOLS = (
-    *("python3-bpfcc", "strace", "bpftrace", "gcc", "gcc-multilib", "libc6-dev"),
-    *("procps", "mount", "busybox-static"),
+    *("python3-bpfcc", "strace", "stress-ng", "bpftrace", "gcc", "gcc-multilib", "libc6-dev"),
+    *("git", "procps", "mount", "busybox-static"),
 )
 """Packages that the kernel tests use beside the essential ones, where they are installed."""
 _UNUSED = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/")
