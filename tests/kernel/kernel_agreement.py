@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from kernel_run import Etracee, Run, needs_tool
+from kernel_run import PATIENCE, Etracee, Run, needs_tool
 from kernel_strace import OPTIONS, read_calls
 from kernel_witness import Agreement, compare
 
@@ -26,7 +26,7 @@ from etracee.types.ids import Ids
 
 Command = Sequence[str | bytes | Path]
 
-_PATIENCE = 300.0
+_PATIENCE = 5 * PATIENCE
 """Seconds: clang has a program for every call to compile, and strace slows what it watches."""
 
 

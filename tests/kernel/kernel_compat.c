@@ -100,7 +100,7 @@ void run(void)
     CALL(193, "made", 5, 1, 0, 0, 0);                         /* truncate64: 4 GiB and 5 */
     CALL(92, "made", -1, 0, 0, 0, 0);                         /* truncate: -1 */
     CALL(180, fd, buffer, 4, 7, 2, 0);                        /* pread64: from 8 GiB and 7 */
-    CALL(324, fd, 0, 1, 1, 3, 2);                             /* fallocate */
+    CALL(324, fd, 3, 1, 1, 3, 2);                             /* fallocate: a hole, at no cost */
     CALL(182, "made", 0xffff, 5, 0, 0, 0);                    /* chown: -1, 5 */
     CALL(212, "made", -1, 70000, 0, 0, 0);                    /* chown32 */
     CALL(192, 0, 4096, 1, 2, fd, 0x100001);                   /* mmap2: from 4 GiB and a page */

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from kernel_agreement import calls_of, profile_of
-from kernel_run import Etracee, Event, needs_tool
+from kernel_run import PATIENCE, Etracee, Event, needs_tool
 from kernel_strace import OPTIONS, read_calls
 from kernel_strace_source import build_programs
 from kernel_strace_stated import count_stated
@@ -49,7 +49,7 @@ ALL = SOME + tuple(_OTHERS.split())
 """Those of ptrace and clone_parent are not among them: they need a strace without OPTIONS' -f or
 descriptors of its own."""
 
-_PATIENCE = 600.0
+_PATIENCE = 10 * PATIENCE
 """Seconds for all programs together."""
 _SECONDS = 20
 """A program that runs longer is ended, and not usable."""
