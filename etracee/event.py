@@ -119,6 +119,11 @@ class Event(msgspec.Struct):
         """Return the printed value of a field that the event shows."""
         return _descend(self, name) if name in self.nested else getattr(self, name)
 
+    def omits(self, name: str) -> bool:
+        """Say whether JSON leaves the key out, since it has a value in few events only."""
+        required = len(self.__struct_fields__) - len(self.__struct_defaults__)
+        return name in self.__struct_fields__[required:] and getattr(self, name) is None
+
     def flat(self) -> dict[str, Any]:
         """Return all keys with their values; fields have their whole names."""
         values = msgspec.structs.asdict(self)

@@ -97,8 +97,8 @@ def line_of(item: Item) -> str:
 
 def _event(item: Event) -> str:
     event, texts = item.flat(), item.texts
-    who = f"{_bare(event.get('comm', '?'))}[{event.get('pid', event['tid'])}]"
-    own = (key for key in event if key not in _HEAD and key not in item.context)
+    who = f"{_bare(event.get('comm', ''))}[{event.get('pid', event['tid'])}]"
+    own = (key for key in event if not (key in _HEAD or key in item.context or item.omits(key)))
     shown = ", ".join(f"{key}={value_of(event[key], quote=key in texts)}" for key in own)
     about = (key for key in item.context if key not in _HEAD)
     context = " ".join(f"{key}={word_of(event[key])}" for key in about)

@@ -154,6 +154,28 @@ def test_text_line() -> None:
     )
 
 
+class Sparse(Event):
+    """An event of a profile whose context is the thread's id, with a key that few events have."""
+
+    timestamp: object
+    type: object
+    human_time: object
+    tid: object
+    ret: object
+    fd: object
+    texts: ClassVar = ()
+    context: ClassVar = ("tid",)
+    truncated: object = None
+    raw: object = None
+    abi: object = None
+
+
+@pytest.mark.parametrize(("abi", "shown"), [(None, b""), ("i386", b", abi=i386")])
+def test_text_has_no_place_for_what_is_not_there(abi: object, shown: bytes) -> None:
+    item = Sparse("1", "close", "2023-12-21 10:30:56.789", 7, 0, None, abi=abi)
+    assert written(TextSink, item) == b"10:30:56.789 [7] close(fd=-%b) = 0\n" % shown
+
+
 def test_text_names_the_error() -> None:
     assert b" = -2 ENOENT" in written(TextSink, event(ret=-2))
 
