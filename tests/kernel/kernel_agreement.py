@@ -8,6 +8,7 @@ prints a table of the calls compared and of what differs, and ends with 1 where 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,10 +88,15 @@ def main() -> int:
     parser.add_argument("--call", action="append", default=[], help="a call or a family of calls")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
+    program, *words = arguments.command
+    found = shutil.which(program)
+    if found is None:
+        parser.error(f"{program} cannot be executed or is not on the PATH")
+    command = (Path(found).absolute(), *words)  # etracee runs in a directory of its own
     with tempfile.TemporaryDirectory() as directory:
         etracee = Etracee(Path(directory))
         try:
-            agreement, _ = run_both(etracee, calls_of(arguments.call), arguments.command)
+            agreement, _ = run_both(etracee, calls_of(arguments.call), command)
         finally:
             etracee.clean_up()
     print(*agreement.lines(), *agreement.reasons(), *agreement.samples(60), sep="\n")
