@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
-import signal
+import select
 from collections.abc import Callable, Sequence
 
+from etracee.launch import DISMISSED, FAILED, RELEASED, WAITING, Board, become
 from etracee.problems import ExitCode
 
-_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Signals that Python ignores and that the command must not inherit as ignored."""
+_TICK = 0.0002
+"""Seconds between looks at what the new process says without a system call."""
 
 
 class Command:
@@ -32,25 +32,48 @@ class Command:
         self.words = words
         self.status: int | None = None
         self._failure: int | None = None
+        self._board = Board()
         gate, self._gate = os.pipe()
-        self._report, report = os.pipe()
+        self._life, life = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._gate)
-            os.close(self._report)
-            _run(words, gate, report, stdout, prepare)
+            os.close(self._life)
+            become(words, gate, self._board, stdout, prepare)
         os.close(gate)
-        os.close(report)
+        os.close(life)
 
-    def release(self) -> None:
-        """Let the program begin."""
+    def release(
+        self, follow: Callable[[], None] | None = None, forget: Callable[[], None] | None = None
+    ) -> None:
+        """Let the program begin.
+
+        All that the process does between `follow`, called first, and the program's first
+        instruction is execve(2); `forget` is called before it ends because that failed.
+        """
         with contextlib.suppress(BrokenPipeError):  # it was killed meanwhile; poll() will tell
             os.write(self._gate, b"!")
+        if self._reaches(WAITING):
+            if follow:
+                follow()
+            self._board.stage = RELEASED
         os.close(self._gate)
-        failure = os.read(self._report, 16)
-        os.close(self._report)
-        if failure:
-            self._failure = int(failure)
+        if self._reaches(FAILED):
+            self._failure = self._board.error
+            if forget:
+                forget()
+            self._board.stage = DISMISSED
+        os.close(self._life)
+
+    def _reaches(self, stage: int) -> bool:
+        """Wait for a stage; False if the process has ended, or become the program, before.
+
+        Both close the other end of a pipe to which nobody writes.
+        """
+        is_over = False
+        while self._board.stage != stage and not is_over:
+            is_over = bool(select.select([self._life], [], [], _TICK)[0])
+        return self._board.stage == stage
 
     def poll(self) -> bool:
         """Say whether the process has ended, and keep its status."""
@@ -81,46 +104,3 @@ class Command:
     def failure(self) -> str | None:
         """Return why the program could not be started, or None."""
         return os.strerror(self._failure) if self._failure is not None else None
-
-
-def _find(word: str) -> str | None:
-    """Return the program that a shell would run: a word without a slash is looked up on the PATH.
-
-    What is there but cannot be executed is left to execve(2).
-    """
-    if "/" in word:
-        return word
-    return shutil.which(word) or shutil.which(word, mode=os.F_OK)
-
-
-def _run(
-    words: Sequence[str],
-    gate: int,
-    report: int,
-    stdout: int | None,
-    prepare: Callable[[], None] | None,
-) -> None:
-    """Become the program, in the child; only execve(2) happens after the gate opens."""
-    try:
-        for number in _RESTORED:
-            signal.signal(number, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-        if stdout is not None:
-            os.dup2(stdout, 1)
-        if prepare is not None:
-            prepare()
-        environment = os.environb
-        arguments = [os.fsencode(word) for word in words]
-        program = _find(words[0])
-        if not os.read(gate, 1):
-            os._exit(ExitCode.INTERNAL)
-        if program is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        os.execve(os.fsencode(program), arguments, environment)  # noqa: S606
-    except OSError as error:
-        os.write(report, str(error.errno).encode())
-    finally:
-        os._exit(ExitCode.NOT_FOUND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Mapping
@@ -47,11 +48,11 @@ class TreeGate:
     def __init__(self, maps: Mapping[str, int], command: Command) -> None:
         self._tracked = Map.of(maps["tracked"])
         self._command = command
+        self._key = struct.pack("<I", command.pid)
 
     def open(self) -> None:
-        """Follow the command, and let it begin."""
-        self._tracked.update(struct.pack("<I", self._command.pid), bytes(4))
-        self._command.release()
+        """Let the command begin, and follow it; what could not become it has done nothing."""
+        self._command.release(self._follow, self._forget)
 
     def close(self) -> None:
         """Leave it to the hooks: detached, they follow nobody."""
@@ -63,8 +64,15 @@ class TreeGate:
         """Say whether the command and all its descendants have ended."""
         if not self._command.poll():
             return False
-        own = struct.pack("<I", self._command.pid)  # stays if it ended before it was tracked
-        return all(key == own for key in self._tracked.iterate_keys())
+        # its own key stays if it ended before it was tracked
+        return all(key == self._key for key in self._tracked.iterate_keys())
+
+    def _follow(self) -> None:
+        self._tracked.update(self._key, bytes(4))
+
+    def _forget(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # it was killed meanwhile
+            self._tracked.delete(self._key)
 
 
 Gate = HostGate | TreeGate

@@ -82,6 +82,32 @@ def test_arguments_are_bytes_as_they_came(tmp_path: Path) -> None:
     assert out.read_bytes() == b"a\xff b\n'\"$x"
 
 
+def test_word_with_a_nul_is_refused_and_not_cut(tmp_path: Path) -> None:
+    refused = run("touch", f"{tmp_path}/a\0b")
+    assert (refused.failure, refused.exit_code) == ("Invalid argument", ExitCode.CANNOT_EXECUTE)
+    assert not any(tmp_path.iterdir())
+
+
+def test_process_is_followed_before_it_begins_and_forgotten_if_it_cannot(tmp_path: Path) -> None:
+    mark, told = tmp_path / "began", []
+    command = Command(("touch", str(mark)))
+    command.release(lambda: told.append(mark.exists()), lambda: told.append("forgotten"))
+    wait(command)
+    assert (told, mark.exists()) == ([False], True)
+    command = Command(("/etc",))
+    command.release(lambda: None, lambda: told.append(command.poll()))
+    assert told == [False, False], "it had ended before it was forgotten"
+    wait(command)
+
+
+def test_release_of_a_process_that_is_gone() -> None:
+    command = Command(("true",))
+    command.send_signal(signal.SIGKILL)
+    command.release(lambda: pytest.fail("nothing is left to follow"))
+    wait(command)
+    assert command.exit_code == 128 + signal.SIGKILL
+
+
 def test_signals_are_as_a_shell_would_leave_them() -> None:
     """Python ignores SIGPIPE; a command that inherits that never ends behind a closed pipe."""
     assert run("sh", "-c", "kill -PIPE $$").exit_code == 128 + signal.SIGPIPE
