@@ -284,10 +284,10 @@ END = "\x1b[?7h"
 """What ends a table that is drawn: lines may be wrapped again."""
 
 
-def read_tables(ours: int, tables: int = 1) -> str:
-    """Return what a terminal shows until so many tables are there; it hands them over in pieces."""
+def read_tables(ours: int, tables: int = 1, end: str = END) -> str:
+    """Return what a terminal shows until so many tables have ended; it hands them over in pieces."""
     shown = b""
-    while shown.count(END.encode()) < tables:
+    while shown.count(end.encode()) < tables:
         shown += os.read(ours, 65536)
     return shown.decode()
 
@@ -317,7 +317,7 @@ def test_a_terminal_is_redrawn(terminal: tuple[int, int]) -> None:
     assert lines[0].startswith("\x1b[2A\x1b[J")
     assert (len(lines), lines[-2]) == (7, "… 6 more lines"), "the terminal has 8 lines"
     sink.close()
-    lines = os.read(ours, 65536).decode().replace("\r\n", "\n").splitlines()
+    lines = read_tables(ours, end="or a pipe\r\n").replace("\r\n", "\n").splitlines()
     assert lines[0] == "\x1b[6A\x1b[JCOUNT  EVENT   COMM    RET"
     assert len(lines) == 6 and "\x1b" not in "".join(lines[1:])
     assert lines[-1] == "… 6 more lines; a file has all of them: -o FILE, or a pipe"
