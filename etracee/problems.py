@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import enum
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 SHOWN_AT_MOST = 50
@@ -84,9 +84,25 @@ def host_lacks(message: str, hint: str) -> ProblemsError:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str | None:
-    """Return the hint that names the valid word nearest to `word`, or None when none is near."""
-    near = difflib.get_close_matches(word[:100], list(choices), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
+    """Return the hint that names the valid word nearest to `word`, or None when none is near.
+
+    A `$` before a name brings it no nearer to others that have one; of `open` and `$open`, the one
+    is meant that is written like `word`.
+    """
+    alike_last = sorted(choices, key=lambda choice: choice.startswith("$") == word.startswith("$"))
+    bare = {choice.removeprefix("$"): choice for choice in alike_last}
+    near = difflib.get_close_matches(word.removeprefix("$")[:100], bare, n=1, cutoff=_NEAR)
+    return f"did you mean {bare[near[0]]!r}?" if near else None
+
+
+_NEAR = 0.65
+"""Of the letters of two words, how many they must have in common, in the same order."""
+
+
+def name_some(names: Sequence[str], most: int = 6) -> str:
+    """Return the names for a message, which would be too long with all of very many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def tell(text: str) -> None:

@@ -139,6 +139,13 @@ class SyscallEntry(Entry):
     default: tuple[str, ...] | None = None
 
 
+class FamilyEntry(Entry):
+    """What a family of events is for, and which of its events do the same: see families.yaml."""
+
+    doc: str
+    siblings: Literal["all"] | tuple[tuple[str, ...], ...] = ()
+
+
 class FeedEntry(Entry):
     """What an event tells the table of processes: a method, and the fields that it is given."""
 

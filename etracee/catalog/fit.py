@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from etracee.catalog.entries import PlaceEntry, TracepointEntry
-from etracee.catalog.load import find_families
+from etracee.catalog.families import find_families
 from etracee.catalog.model import (
     Catalog,
     Described,
@@ -17,7 +17,6 @@ from etracee.catalog.model import (
     Field,
     FileOf,
     InRequest,
-    Unseen,
 )
 from etracee.catalog.read import REQUESTS, read_data
 from etracee.catalog.requests import read_hooks
@@ -41,12 +40,12 @@ def fit_catalog(catalog: Catalog, kernel: Kernel) -> Catalog:
     """Return the catalog as `kernel` can show it; what it cannot show is `unseen`, and why."""
     fit = _Fit(kernel)
     events: dict[str, EventType] = {}
-    unseen: dict[str, Unseen] = {}
+    unseen: dict[str, str] = {}
     for name, event in catalog.events.items():
         try:
             events[name] = fit.event(event)
         except _LackingError as lacking:
-            unseen[name] = Unseen(str(lacking), event.families)
+            unseen[name] = str(lacking)
     families = find_families(events.values())
     return replace(catalog, events=events, families=families, unseen=unseen)
 

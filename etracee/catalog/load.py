@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from etracee.catalog.entries import (
     Registers,
     SyscallEntry,
 )
+from etracee.catalog.families import find_families, find_siblings, read_families
 from etracee.catalog.fields import FieldReader, WrittenField
 from etracee.catalog.model import (
     Absent,
@@ -71,19 +72,20 @@ def load_catalog(arch: str = platform.machine()) -> Catalog:
     told = read_data(DATA / "compat.yaml")
     compat = add_abi_calls(events.values(), reader.calls, registers.compat.abi, told)
     events = {event.name: event for event in compat}
-    families = find_families(events.values())
-    elsewhere = frozenset(reader.calls.keys() - events.keys())
-    untold = {call: op for call, op in read_data(REQUESTS)["untold"].items() if call in events}
-    return Catalog(arch, registers, events, reader.context, families, elsewhere, {}, untold)
-
-
-def find_families(events: Iterable[EventType]) -> Mapping[str, tuple[str, ...]]:
-    """Return the names of the events of each family."""
-    families: dict[str, tuple[str, ...]] = {}
-    for event in events:
-        for family in event.families:
-            families[family] = (*families.get(family, ()), event.name)
-    return families
+    untold = read_data(REQUESTS)["untold"]
+    families, written = find_families(events.values()), read_families()
+    return Catalog(
+        arch=arch,
+        registers=registers,
+        events=events,
+        context=reader.context,
+        families=families,
+        family_docs={name: entry.doc for name, entry in written.items()},
+        siblings=tuple(find_siblings(written, families)),
+        elsewhere=frozenset(reader.calls.keys() - events.keys()),
+        unseen={},
+        untold={call: op for call, op in untold.items() if call in events},
+    )
 
 
 def architectures() -> list[str]:

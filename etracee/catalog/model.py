@@ -359,14 +359,6 @@ class EventType:
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """Why a kernel cannot show an event, and the families that it would belong to."""
-
-    why: str
-    families: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Catalog:
     """All that is known of the kernel, for one architecture."""
 
@@ -375,10 +367,14 @@ class Catalog:
     events: Mapping[str, EventType]
     context: Mapping[str, Field]
     families: Mapping[str, tuple[str, ...]]
+    family_docs: Mapping[str, str]
+    """What families are for; of a family that is new, nothing may be said."""
+    siblings: tuple[tuple[str, ...], ...]
+    """Sets of events that do the same, those that a kernel cannot show among them."""
     elsewhere: frozenset[str]
     """Calls that only other architectures have."""
-    unseen: Mapping[str, Unseen]
-    """Events that the kernel cannot show."""
+    unseen: Mapping[str, str]
+    """Events that the kernel cannot show, and why."""
     untold: Mapping[str, str]
     """Calls that io_uring has an operation for which is no event, and its opcode."""
 

@@ -34,7 +34,7 @@ def _requests() -> Iterator[Check]:
             return
         catalog = fit_catalog(load_catalog(), kernel)
     shown = sum(event.flow is Flow.REQUEST for event in catalog.events.values())
-    reasons = "; ".join(dict.fromkeys(unseen.why for unseen in catalog.unseen.values()))
+    reasons = "; ".join(dict.fromkeys(catalog.unseen.values()))
     found = f"{shown} operations are seen"
     untold = dict.fromkeys(catalog.untold.values())
     found += f"; no events are {', '.join(op.removeprefix('IORING_OP_') for op in untold)}"

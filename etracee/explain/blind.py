@@ -31,10 +31,11 @@ def _unread(plan: Plan) -> Iterator[str]:
 
 def _requests(plan: Plan) -> Iterator[str]:
     """Yield what the kernel cannot show; what it can and is not watched, is warned of."""
-    families = {family for event in plan.events for family in event.type.families}
-    for name, unseen in plan.catalog.unseen.items():
-        if families.intersection(unseen.families):
-            yield f"{name}, which this kernel cannot show: {unseen.why}"
+    names = {event.name for event in plan.events}
+    same = {name for group in plan.catalog.siblings if names.intersection(group) for name in group}
+    for name, why in plan.catalog.unseen.items():
+        if name in same:
+            yield f"{name}, which this kernel cannot show: {why}"
     untold = plan.catalog.untold
     watched = [f"{e.name} ({untold[e.name]})" for e in plan.events if e.name in untold]
     if watched:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from etracee.catalog import Field
 from etracee.catalog.model import PartOf
@@ -11,9 +12,10 @@ from etracee.event import EventLayout
 from etracee.expr.tree import Reference, Test, Tree, leaves
 from etracee.plan import EventPlan, Plan, RulePlan
 from etracee.plan.warnings import filters_of, place_of, texts_of
-from etracee.problems import Problem
+from etracee.problems import Problem, name_some
 from etracee.profile.written import Located
 from etracee.rules import Rule
+from etracee.source import Path_
 from etracee.source_set import SourceSet
 from etracee.types import Kind
 from etracee.types.number import Number
@@ -25,7 +27,9 @@ LONGEST_NAME = 4096
 def find_doubts(source: SourceSet, plan: Plan) -> Iterator[Problem]:
     """Yield siblings left out, ends of texts that may be cut, and keys without a limit."""
     watched = [event.name for event in source.profile.events.values()]
-    yield from _siblings(plan, watched, "the profile watches", source.profile.events)
+    decided = (*source.profile.events, *source.profile.off)
+    for doubt in _siblings(plan, watched, "the profile watches", decided):
+        yield replace(doubt, hint=f"{doubt.hint}; `NAME: off` leaves one out on purpose")
     for event in plan.events:
         places = filters_of(source.profile, event.name)
         yield from _cut_ends(event.filters, event.layout, places)
@@ -60,14 +64,31 @@ def _of_rule(
 def _siblings(
     plan: Plan, written: Sequence[Located], who: str, names: Iterable[str]
 ) -> Iterator[Problem]:
-    """Yield the events that do the same as one of `names`, and are not among them."""
+    """Yield the events that do the same as one of `names`, and are not among them.
+
+    Those of one place are told together: a family may have many siblings.
+    """
     watched = set(names)
+    found: dict[Path_, tuple[Located, dict[str, None]]] = {}
+    for group in plan.catalog.siblings:
+        lacking = [name for name in group if name not in watched and name in plan.catalog.events]
+        event = next((event for event in written if event.text in group), None)
+        if lacking and event is not None:
+            found.setdefault(event.path, (event, {}))[1].update(dict.fromkeys(lacking))
+    for event, others in found.values():
+        named = event.path[-1] if isinstance(event.path[-1], str) else event.text
+        do = "does" if len(others) == 1 else "do"
+        same = "the same" if named == event.text else "the same as some of it"
+        message = f"{who} {named} without {name_some(list(others))}, which {do} {same}"
+        yield Problem(event.key_place(), message, _naming(plan, event.text, others))
+
+
+def _naming(plan: Plan, event: str, others: Iterable[str]) -> str:
+    """Return how an event and the others that do the same are named shortly."""
     for family, members in plan.catalog.families.items():
-        lacking = [name for name in members if name not in watched]
-        place = next((event for event in written if event.text in members), None)
-        if lacking and place is not None:
-            message = f"{who} {place.text} without {', '.join(lacking)}, which do the same"
-            yield Problem(place.key_place(), message, f"all of them are ${family}")
+        if {event, *others} <= set(members):
+            return f"${family} names all of them"
+    return "`etracee list families` shows them"
 
 
 def _cut_ends(tree: Tree, layout: EventLayout, texts: Sequence[Located]) -> Iterator[Problem]:

@@ -29,7 +29,7 @@ from etracee.expr.tree import (
     negate,
 )
 from etracee.operators import Operator, all_operators
-from etracee.problems import did_you_mean
+from etracee.problems import did_you_mean, name_some
 from etracee.types import Kind, Type
 from etracee.types.text import FixedText
 
@@ -99,7 +99,8 @@ class _Checker:
         for at, events in sorted(self.lacking.items()):
             name = self.text[at:].split(maxsplit=1)[0]
             if at in self.fitted:
-                self.report.warning(at, f"{', '.join(events)} lack {name}: it is missing there")
+                lack = "lacks" if len(events) == 1 else "lack"
+                self.report.warning(at, f"{name_some(events)} {lack} {name}: it is missing there")
 
     def leaf(self, written: Written, event: str) -> Tree:
         if written.macro:

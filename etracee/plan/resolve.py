@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from etracee.catalog import Catalog, EventType, Field
@@ -12,11 +13,12 @@ from etracee.plan.findings import Findings, Names
 from etracee.plan.model import Match, Request, RulePlan
 from etracee.plan.resolve_counts import CountResolver, ResolvedCount
 from etracee.plan.resolve_rules import RuleResolver, matches_of
-from etracee.problems import Place, Problem, ProblemsError, did_you_mean, wrong
+from etracee.problems import Place, Problem, ProblemsError, did_you_mean, name_some, wrong
 from etracee.profile import Options, Profile
 from etracee.profile.families import families_of
 from etracee.profile.written import Located
 from etracee.rules import RuleSet
+from etracee.source import Path_
 
 ALWAYS = ("tid",)
 """Context that every event has, whatever the profile says; `ret` too, for calls."""
@@ -75,8 +77,7 @@ class _Resolver:
         types = [self.catalog.events[name] for name in dict.fromkeys((*watched, *ruled))]
         keep = self.keep(types, watched)
         counted = self.counted(watched)
-        for event in types:
-            self.check_fields(event)
+        self.check_fields({event.name for event in types})
         if self.findings.problems:
             raise ProblemsError(sorted(_distinct(self.findings.problems), key=_order))
         events = tuple(
@@ -123,7 +124,7 @@ class _Resolver:
             elif name in self.catalog.elsewhere:
                 self.findings.warning(event.name, f"{self.catalog.arch} has no call {name}")
             elif name in self.catalog.unseen:
-                why = self.catalog.unseen[name].why
+                why = self.catalog.unseen[name]
                 self.findings.warning(event.name, f"this kernel cannot show {name}: {why}")
             else:
                 self.findings.problem_at_key(event.name, *self.unknown(name))
@@ -136,12 +137,12 @@ class _Resolver:
 
     def unknown(self, name: str) -> tuple[str, str]:
         """Return what to say of an event or a family that is not known, and the advice."""
-        if not name.startswith("$"):
-            hint = did_you_mean(name, self.catalog.events) or "see `etracee list events`"
-            return f"no event is named {name!r}", hint
-        known = [f"${family}" for family in sorted(families_of(self.catalog))]
-        hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
-        return f"no family of events is named {name!r}", hint
+        kind, what = (
+            ("families", "family of events") if name.startswith("$") else ("events", "event")
+        )
+        families = (f"${family}" for family in families_of(self.catalog))
+        hint = did_you_mean(name, [*self.catalog.events, *families]) or f"see `etracee list {kind}`"
+        return f"no {what} is named {name!r}", hint
 
     def counted(self, watched: list[str]) -> dict[str, ResolvedCount]:
         """Return what the watched events are counted by that are not delivered one by one."""
@@ -156,12 +157,16 @@ class _Resolver:
         for text, option in (*((text, None) for text in self.profile.filters), *options):
             for name, tree in self.findings.check(text, scope, option).items():
                 trees[name].append(tree)
-        for name, event in self.profile.events.items():
-            known = [self.catalog.events[name]] if name in watched else []
-            own = self.findings.check(event.filter, self.names.scope(known)) if event.filter else {}
-            for told, tree in own.items():
-                trees[told].append(tree)
+        events = self.profile.events
+        for text, names in _with_events((n, e.filter) for n, e in events.items() if e.filter):
+            known = self.known(names) if set(names).intersection(watched) else []
+            for told, tree in self.findings.check(text, self.names.scope(known)).items():
+                if told in watched:
+                    trees[told].append(tree)
         return {name: both(*parts) for name, parts in trees.items()}
+
+    def known(self, names: Iterable[str]) -> list[EventType]:
+        return [self.catalog.events[name] for name in names if name in self.catalog.events]
 
     def event(
         self,
@@ -195,16 +200,45 @@ class _Resolver:
         own = [event.fields[name] for name in names if name in event.fields]
         return tuple(dict.fromkeys((*context, *always, *result, *own)))
 
-    def check_fields(self, event: EventType) -> None:
-        watched = self.profile.events.get(event.name)
-        for name in (watched.fields if watched else None) or ():
-            if name.text not in event.fields:
-                hint = did_you_mean(name.text, event.fields) or f"it has {', '.join(event.fields)}"
-                self.findings.problem(name, f"{event.name} has no field {name.text!r}", hint)
+    def check_fields(self, used: AbstractSet[str]) -> None:
+        """Note what is to be shown and no event has for which it was written, or some have not."""
+        events = self.profile.events.items()
+        written = ((event, name) for event, said in events for name in said.fields or ())
+        for name, named in _with_events(written):
+            known = self.known(named) if used & set(named) else []
+            lacking = [event for event in known if name.text not in event.fields]
+            if lacking and len(lacking) < len(known):
+                lack = f"{name_some([event.name for event in lacking])} {_has(lacking)} no field"
+                self.findings.warning(name, f"{lack} {name.text!r}: it is not shown there")
+            elif lacking:
+                self.findings.problem(name, *_unknown_field(name.text, lacking))
+
+
+def _with_events(written: Iterable[tuple[str, Located]]) -> Iterable[tuple[Located, list[str]]]:
+    """Return each text once, with all events that it was written for: several of a family."""
+    found: dict[tuple[int, Path_, str], tuple[Located, list[str]]] = {}
+    for event, text in written:
+        key = (id(text.document), text.path, text.text)
+        found.setdefault(key, (text, []))[1].append(event)
+    return found.values()
+
+
+def _has(events: Sequence[EventType]) -> str:
+    return "has" if len(events) == 1 else "have"
+
+
+def _unknown_field(name: str, events: Sequence[EventType]) -> tuple[str, str]:
+    """Return what to say of a field that none of the events has, and the advice."""
+    near = did_you_mean(name, {field: None for event in events for field in event.fields})
+    if len(events) == 1:
+        hint = near or f"it has {', '.join(events[0].fields)}"
+        return f"{events[0].name} has no field {name!r}", hint
+    named = name_some([event.name for event in events])
+    return f"none of {named} has a field {name!r}", near or "see `etracee list fields`"
 
 
 def _distinct(problems: Iterable[Problem]) -> Iterable[Problem]:
-    """Return each problem once; of a family's filter, events differ in what comes nearest."""
+    """Return each problem once; of an aliased filter, events differ in what comes nearest."""
     found: dict[tuple[Place | None, str], Problem] = {}
     for problem in problems:
         found.setdefault((problem.where, problem.message), problem)

@@ -13,7 +13,7 @@ from etracee.expr.scope import Report, scope_of
 from etracee.expr.tree import YES, Tree
 from etracee.plan.findings import Findings
 from etracee.plan.model import KeyPart
-from etracee.problems import Place, did_you_mean
+from etracee.problems import Place, did_you_mean, name_some
 from etracee.profile import Profile
 from etracee.profile.written import Located
 from etracee.types.named import Result
@@ -119,7 +119,7 @@ class CountResolver:
             return
         if use.is_known:
             has = "have" if len(events) > 1 else "has"
-            message = f"{', '.join(events)} {has} no field {name.text!r}: counted without it"
+            message = f"{name_some(events)} {has} no field {name.text!r}: counted without it"
             self.findings.warning(name, message)
             return
         known = {**self.catalog.context}

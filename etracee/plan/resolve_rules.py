@@ -9,7 +9,7 @@ from etracee.expr.scope import Scope
 from etracee.expr.tree import YES, AllOf, Reference, Test, Tree, both, leaves, negate
 from etracee.plan.findings import Findings, Names, fields_of, report_for
 from etracee.plan.model import Join, Match, RulePlan, StepPlan, WindowPlan
-from etracee.problems import Problem, did_you_mean
+from etracee.problems import Problem, did_you_mean, name_some
 from etracee.profile.written import Located
 from etracee.rules import Rule
 from etracee.rules.model import Step, Window
@@ -123,7 +123,8 @@ class RuleResolver:
                 return
             lacking = [event for event in scope.events if event not in found]
             if lacking:
-                message = f"{', '.join(lacking)} lack {field.text}: it is null there"
+                lack = "lacks" if len(lacking) == 1 else "lack"
+                message = f"{name_some(lacking)} {lack} {field.text}: it is null there"
                 self.findings.warning(field, message)
             if any(f.kind is Kind.TRUTH for f in found.values()):
                 self.findings.problem(field, f"{field.text} is a boolean: use it in the condition")

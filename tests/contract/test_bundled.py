@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,16 @@ import yaml
 from etracee.catalog import load_catalog
 from etracee.catalog.load import architectures
 from etracee.decoding import import_decoder
+from etracee.explain.warnings import find_doubts
 from etracee.plan import Plan, Request, attach_by, make_plan
-from etracee.problems import ProblemsError
+from etracee.problems import Problem, ProblemsError
 from etracee.profile import load_profile
 from etracee.profile.written import Located
 from etracee.render import render_program
 from etracee.resources import bundled
-from etracee.rules import Rule, load_rules
+from etracee.rules import Rule, RuleSet, load_rules
 from etracee.schema import SCHEMAS, schema_text
-from etracee.source_set import load_source_set
+from etracee.source_set import SourceSet, load_source_set
 
 Etracee = Callable[..., "subprocess.CompletedProcess[str]"]
 PROFILES = sorted(bundled("profiles").glob("*.yaml"))
@@ -90,6 +93,31 @@ def test_profile_is_described(path: Path) -> None:
 @each_watching_profile
 def test_profile_has_no_warnings(path: Path) -> None:
     assert [str(warning) for warning in _plan(str(path), "x86_64").warnings] == []
+
+
+OF_ONE_WAY = {"minimal": ["connect", "execve", "openat"], "counts": ["$syscalls"]}
+"""What profiles watch without what does the same, and say so in their comment."""
+
+
+@each_watching_profile
+def test_profile_watches_what_does_the_same(path: Path) -> None:
+    source = load_source_set(str(path), (), "x86_64")
+    doubts = _siblings_left_out(replace(source, rules=RuleSet()))
+    found = sorted(doubt.message.split(" watches ")[1].split()[0] for doubt in doubts)
+    assert found == OF_ONE_WAY.get(path.stem, [])
+
+
+def test_rules_say_why_they_leave_out_what_does_the_same() -> None:
+    for doubt in _siblings_left_out(load_source_set("security", (), "x86_64")):
+        assert doubt.where is not None
+        line = Path(doubt.where.file).read_text().splitlines()[doubt.where.line - 1]
+        assert "   # " in line, doubt
+
+
+def _siblings_left_out(source: SourceSet) -> list[Problem]:
+    plan = make_plan(source.profile, source.rules, Request(), source.catalog)
+    same = re.compile(r", which do(es)? the same")
+    return [doubt for doubt in find_doubts(source, plan) if same.search(doubt.message)]
 
 
 @pytest.mark.parametrize("arch", architectures())

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from etracee.catalog import EventType, load_catalog
+from etracee.catalog.families import read_families
 from etracee.catalog.load import DURATION, architectures
 from etracee.catalog.model import SYSCALL, Argument, Derivation, Field, FileOf, InRequest, PartOf
 from etracee.catalog.read import DATA
@@ -24,6 +25,7 @@ from etracee.event import Event
 from etracee.plan.attach import CALLS as SLOTS
 from etracee.plan.layout import HEADER
 from etracee.plan.resolve_rules import ENVELOPE
+from etracee.profile.families import families_of
 from etracee.types import Kind
 from etracee.types.flags import Flags
 
@@ -155,6 +157,21 @@ def test_families_are_those_of_events() -> None:
         for family, events in catalog.families.items():
             assert events
             assert set(events) <= set(catalog.events), family
+
+
+def test_what_is_said_of_families_is_of_families() -> None:
+    """Of each that there is, and siblings are members of it, on some architecture."""
+    families: dict[str, set[str]] = defaultdict(set)
+    for arch in ARCHES:
+        for name, events in families_of(load_catalog(arch)).items():
+            families[name].update(events)
+    written = read_families()
+    assert set(written) == set(families)
+    for name, entry in written.items():
+        assert re.fullmatch(r"[A-Z].*\.", entry.doc), name
+        assert entry.siblings != "all" or len(families[name]) > 1
+        for group in () if entry.siblings == "all" else entry.siblings:
+            assert len(group) > 1 and families[name].issuperset(group), name
 
 
 @pytest.mark.parametrize("event", X86_CALLS, ids=lambda event: event.name)

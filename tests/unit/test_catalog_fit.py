@@ -59,16 +59,16 @@ def test_another_prototype_is_not_taken_for_a_known_one() -> None:
     assert not any(event.operation for event in catalog.events.values())
     assert "io_uring_openat" not in catalog.families["open"]
     unseen = catalog.unseen["io_uring_openat"]
-    assert unseen.why == (
+    assert unseen == (
         "its BTF has no tracepoint io_uring_submit_req or io_uring_submit_sqe as it is known"
     )
-    assert unseen.families == ("open",)
+    assert any({"openat", "io_uring_openat"} <= set(group) for group in catalog.siblings)
     assert "openat" in catalog.events
 
 
 def test_an_operation_whose_structure_is_missing_is_unseen() -> None:
     catalog = fit_catalog(load_catalog("x86_64"), FakeKernel(lacks=frozenset({"io_bind.addr_len"})))
-    assert catalog.unseen["io_uring_bind"].why == "its BTF has no io_bind.addr_len"
+    assert catalog.unseen["io_uring_bind"] == "its BTF has no io_bind.addr_len"
     assert list(catalog.unseen) == ["io_uring_bind"]
     assert catalog.absent >= {"io_uring_bind"}
 

@@ -104,6 +104,45 @@ CASES: list[tuple[str, Mapping[str, Any], list[Mapping[str, Any]], str | None]] 
     ),
     ("family", {}, [rule("uid = 0", "$open")], None),
     (
+        "one sibling",
+        {"events": {"setrlimit": {}}},
+        [],
+        "the profile watches setrlimit without prlimit64, which does the same ($rlimit names",
+    ),
+    (
+        "siblings by several ways",
+        {"events": {"prlimit64": {}}},
+        [],
+        "the profile watches prlimit64 without setrlimit, getrlimit, which do the same",
+    ),
+    ("sibling that is off", {"events": {"$open": {}, "creat": "off"}}, [], None),
+    (
+        "siblings within a family",
+        {"events": {"epoll_wait": {}}},
+        [],
+        "watches epoll_wait without epoll_pwait, epoll_pwait2, which do the same",
+    ),
+    *(
+        (f"no sibling of {name}", {"events": {name: {}}}, [], None)
+        for name in (
+            "swapon",
+            "capset",
+            "add_key",
+            "setsockopt",
+            "epoll_ctl",
+            "process_madvise",
+            "mount",
+            "fsync",
+            "file_setattr",
+        )
+    ),
+    (
+        "requests beside all calls",
+        {"events": {"$syscalls": {}}},
+        [],
+        "the profile watches $syscalls without io_uring_setxattr, io_uring_fsetxattr, ",
+    ),
+    (
         "key",
         {},
         [rule(threshold={"count": 5, "within": "1m", "by": ["pid"]})],
@@ -117,7 +156,7 @@ CASES: list[tuple[str, Mapping[str, Any], list[Mapping[str, Any]], str | None]] 
     ),
     ("key of few", {}, [rule(threshold={"count": 5, "within": "1m", "by": ["uid", "comm"]})], None),
     ("no key", {}, [rule(threshold={"count": 5, "within": "1m"})], None),
-    ("some lack it", {}, [rule("flags has AT_EMPTY_PATH")], "execve lack flags"),
+    ("some lack it", {}, [rule("flags has AT_EMPTY_PATH")], "execve lacks flags"),
 ]
 
 
@@ -136,6 +175,11 @@ def test_warning_and_near_miss(
         assert told == []
     else:
         assert any(said in text for text in told), told
+
+
+def test_requests_beside_all_calls_are_told_once(tmp_path: Path) -> None:
+    (warning,) = explained(tmp_path, {"events": {"$syscalls": {}}}).warnings
+    assert "which do the same as some of it" in warning.message
 
 
 def test_step_that_never_happens(tmp_path: Path) -> None:

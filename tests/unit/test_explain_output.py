@@ -84,8 +84,8 @@ maps
   events           ring buffer                                 8 MiB
 
 warnings
-  p.yaml:1:29: the profile watches connect without io_uring_connect, which do the same (all of them are $connect)
-  r.yaml:1:50: rule r0 looks at connect without io_uring_connect, which do the same (all of them are $connect)
+  p.yaml:1:29: the profile watches connect without io_uring_connect, which does the same ($connect names all of them; `NAME: off` leaves one out on purpose)
+  r.yaml:1:50: rule r0 looks at connect without io_uring_connect, which does the same ($connect names all of them)
 
 not seen
   32-bit calls of i386 programs, and of others that make such calls: only programs are counted (options.compat: decode)

@@ -104,8 +104,40 @@ def test_type_is_decided_at_compile_time(tmp_path: Path) -> None:
 def test_field_that_only_some_events_have_is_a_warning(tmp_path: Path) -> None:
     found = plan(tmp_path, {"connect": {}, "exit": {}}, filter="port = 22")
     assert [str(w).rpartition(": ")[0].partition(": ")[2] for w in found.warnings] == [
-        "exit lack port"
+        "exit lacks port"
     ]
+
+
+OPEN = {"$open": {"filter": "not flags has O_CREAT", "fields": ["filename", "flags"]}}
+
+
+def test_family_is_one_scope(tmp_path: Path) -> None:
+    found = plan(tmp_path, OPEN)
+    assert [str(warning).partition(": ")[2] for warning in found.warnings] == [
+        "creat lacks flags: it is missing there",
+        "creat has no field 'flags': it is not shown there",
+    ]
+    events = {event.name: event for event in found.events}
+    assert set(events) == set(CATALOG.families["open"])
+    assert texts_of(events["openat"].early_test) == {"flags has O_CREAT"}
+    assert events["creat"].early_test == YES, "what is missing has no flag"
+    shown = {name: {field.name for field in event.shown} for name, event in events.items()}
+    assert all(("flags" in fields) == (name != "creat") for name, fields in shown.items())
+    assert all("filename" in fields for fields in shown.values())
+
+
+def test_family_is_one_scope_where_few_of_it_are_watched(tmp_path: Path) -> None:
+    file = hostc.write_yaml(tmp_path / "p.yaml", {"name": "test", "events": OPEN})
+    source = load_source_set(str(file), (), "x86_64")
+    found = make_plan(source.profile, source.rules, Request(events=("creat",)), source.catalog)
+    (event,) = found.events
+    assert (event.name, event.early_test) == ("creat", YES)
+
+
+def test_many_that_lack_a_field_are_not_all_named(tmp_path: Path) -> None:
+    (warning,) = plan(tmp_path, {"$syscalls": {"filter": "filename = x"}}).warnings
+    assert " more lack filename: it is missing there" in str(warning)
+    assert len(str(warning)) < 300
 
 
 def test_constant_longer_than_its_array_is_a_warning(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ def test_nearest_word() -> None:
     assert did_you_mean("filname", words) == "did you mean 'filename'?"
     assert did_you_mean("xyzzy", words) is None
     assert did_you_mean("anything", []) is None
+    assert did_you_mean("$kill", ["$poll", "$open"]) is None
+    assert did_you_mean("$kill", ["kill", "$poll"]) == "did you mean 'kill'?"
+    assert did_you_mean("$opne", ["$open", "open"]) == "did you mean '$open'?"
+    assert did_you_mean("opne", ["$open", "open"]) == "did you mean 'open'?"
     assert did_you_mean("f" * 1_000_000, words) is None
 
 
