@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import click
 
 from etracee.catalog import load_catalog
 from etracee.operators import all_operators
-from etracee.problems import ProblemsError, did_you_mean, tell
+from etracee.problems import ProblemsError, did_you_mean, name_some, tell
 from etracee.profile import load_profile
+from etracee.profile.families import SYSCALLS, families_of
 from etracee.profile.written import Located
 from etracee.resources import names_of
 from etracee.rules import load_rules
@@ -26,6 +29,13 @@ def _events() -> Iterable[Row]:
         yield (event.name, number, ", ".join(f"${f}" for f in event.families) or "-", event.doc)
 
 
+def _families() -> Iterable[Row]:
+    yield ("FAMILY", "EVENTS", "MEANING")
+    catalog = load_catalog()
+    for name, events in families_of(catalog).items():
+        yield (f"${name}", ", ".join(events), catalog.family_docs.get(name, "-"))
+
+
 def _fields() -> Iterable[Row]:
     yield ("FIELD", "EVENTS", "TYPE", "READ FROM", "MEANING")
     catalog = load_catalog()
@@ -36,18 +46,13 @@ def _fields() -> Iterable[Row]:
             yield (field.name, event.name, field.type.doc, field.read_from, field.doc)
 
 
-MOST_EVENTS = 3
-"""Events that are named of a field where all fields are shown; NAMES shows the others."""
-
-
-def _merge_events(rows: Iterable[Row], most: int | None) -> Iterator[Row]:
-    """Yield one row for what is the same field in several events, of which `most` are named."""
+def _merge_events(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield one row for what is the same field in several events."""
     events: dict[Row, list[str]] = {}
     for name, event, *rest in rows:
         events.setdefault((name, *rest), []).append(event)
     for (name, *rest), named in events.items():
-        more = f" and {len(named) - most} more" if most and len(named) > most else ""
-        yield (name, ", ".join(named[:most]) + more, *rest)
+        yield (name, ", ".join(named), *rest)
 
 
 def _operators() -> Iterable[Row]:
@@ -90,6 +95,7 @@ def _sinks() -> Iterable[Row]:
 
 _SUBJECTS: dict[str, Callable[[], Iterable[Row]]] = {
     "events": _events,
+    "families": _families,
     "fields": _fields,
     "operators": _operators,
     "profiles": _profiles,
@@ -105,26 +111,67 @@ def command(subject: str, names: tuple[str, ...]) -> None:
     """Show what there is, with its meaning; with NAMES only rows that have one of them.
 
     `list fields openat` shows the fields of openat, and `list fields filename` the events that
-    have such a field; `list events '$open'` those of a family.
+    have such a field; `list events '$open'` those of a family, and `list families` the families.
+    Where many events are meant, NAMES shows all of them.
     """
     head, *rows = _SUBJECTS[subject]()
     shown = [row for row in rows if not names or set(names) & _names_of(subject, row)]
     if subject == "fields":
-        shown = list(_merge_events(shown, None if names else MOST_EVENTS))
+        shown = list(_merge_events(shown))
     if not shown:
         known = {name for row in rows for name in _names_of(subject, row)}
         near = (did_you_mean(name, sorted(known)) for name in names)
         hints = "".join(f" ({hint})" for hint in near if hint)
         tell(f"no {subject} of that name{hints}")
         sys.exit(2)
-    for row in (head, *shown):
-        print(_line(row, _widths([head, *shown])))
+    for line in _table(head, shown, name_all=bool(names)):
+        print(line)
 
 
 def _names_of(subject: str, row: Row) -> set[str]:
-    """Return what a row is asked for by; an event also by its families."""
+    """Return what a row is asked for by; an event also by its families, and a family by its events.
+
+    The family of all calls is asked for by its name alone.
+    """
+    if subject == "families":
+        events = [] if row[0] == f"${SYSCALLS}" else row[1].split(", ")
+        return {row[0], row[0][1:], *events}
     families = row[2].split(", ") if subject == "events" else ()
     return {*row[:2], *families}
+
+
+MOST_EVENTS = 3
+"""Events that are named within a row."""
+
+
+def _table(head: Row, rows: Iterable[Row], *, name_all: bool) -> Iterator[str]:
+    """Yield the lines of a table; `name_all` has events below a row that has no room for them."""
+    column = head.index("EVENTS") if "EVENTS" in head else len(head)
+    shown = [_shorten_events(row, column, name_all=name_all) for row in rows]
+    widths = _widths([head, *(row for row, _ in shown)])
+    yield _line(head, widths)
+    for row, below in shown:
+        yield _line(row, widths)
+        if below:
+            yield _below(below)
+
+
+def _shorten_events(row: Row, column: int, *, name_all: bool) -> tuple[Row, str]:
+    """Return the row with few events, and what stands below it."""
+    events = ", ".join(row[column : column + 1])
+    names = events.split(", ")
+    if len(names) <= MOST_EVENTS:
+        return row, ""
+    short = f"{len(names)} events" if name_all else name_some(names, MOST_EVENTS)
+    return (*row[:column], short, *row[column + 1 :]), events if name_all else ""
+
+
+def _below(text: str) -> str:
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT)
+
+
+_INDENT = "    "
 
 
 def _widths(rows: Sequence[Row]) -> list[int]:

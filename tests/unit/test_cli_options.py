@@ -90,8 +90,28 @@ def test_generated_program_and_its_files(etracee: Etracee, tmp_path: Path) -> No
     assert {"program.c", "decoder.py"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
 
-@pytest.mark.parametrize("subject", ["events", "fields", "operators", "profiles", "rules"])
+@pytest.mark.parametrize(
+    "subject", ["events", "families", "fields", "operators", "profiles", "rules"]
+)
 def test_lists(etracee: Etracee, subject: str) -> None:
     done = etracee("list", subject)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 2
+
+
+@pytest.mark.parametrize(
+    ("subject", "name", "row", "below"),
+    [
+        ("families", "$getid", "$getid  13 events  Ids of the caller read.", "getgroups"),
+        ("families", "unlinkat", "$unlink  unlink, unlinkat, io_uring_unlinkat", ""),
+        ("families", "$syscalls", "events  All calls", "settimeofday"),
+        ("fields", "fd_path", " events  ", "fallocate"),
+    ],
+)
+def test_lists_name_all_events_of_what_is_asked_for(
+    etracee: Etracee, subject: str, name: str, row: str, below: str
+) -> None:
+    _, first, *more = etracee("list", subject, name).stdout.splitlines()
+    assert row in first
+    assert below in " ".join(more)
+    assert all(len(line) < 130 for line in more if line.startswith("    "))
