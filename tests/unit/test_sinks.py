@@ -285,7 +285,7 @@ END = "\x1b[?7h"
 
 
 def read_tables(ours: int, tables: int = 1, end: str = END) -> str:
-    """Return what a terminal shows until so many tables have ended; it hands them over in pieces."""
+    """Return what a terminal shows until so many tables are whole; it hands them over in pieces."""
     shown = b""
     while shown.count(end.encode()) < tables:
         shown += os.read(ours, 65536)
