@@ -49,7 +49,7 @@ class Summary:
     cut_and_filtered: Counter[str] = field(default_factory=Counter)
     """Events that the kernel filtered although the end of a cut text might have kept them."""
     unpaired: Counter[str] = field(default_factory=Counter)
-    """Calls whose entry was not seen, so that it is not known how long they took."""
+    """Calls without what their entry tells: how long they took, what they close."""
     levels: set[str] = field(default_factory=set)
     misses: int = 0
     unfinished: int = 0

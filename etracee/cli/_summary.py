@@ -28,10 +28,7 @@ def describe(summary: Summary, process: Command | None) -> str:
         f"not counted, since there were more keys than options.count_keys, {name}: {count}"
         for name, count in _some(summary.unfitted)
     )
-    lines += (
-        f"without what the entry tells, since their entry was not seen, {name}: {count}"
-        for name, count in _some(summary.unpaired)
-    )
+    lines += (f"{_UNPAIRED}, {name}: {count}" for name, count in _some(summary.unpaired))
     if summary.left_over:
         lines.append(f"not delivered, since --count was reached: {summary.left_over}")
     if summary.forgotten:
@@ -51,6 +48,7 @@ def describe(summary: Summary, process: Command | None) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+_UNPAIRED = "without what the entry tells, since it was not seen or there was no room to keep it"
 MOST_UNSEEN = 20
 """Events that were not seen are rows of the table too, unless there are more of them."""
 

@@ -34,7 +34,10 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     scratch = view.scratch_words * 8
     yield _array("tracepoints", "program array", 4, view.tracepoint_slots, 1)
     yield _array("raw_tracepoints", "program array", 4, view.raw_slots, 1)
-    yield _hash("tracked", "hash", 4, 65536) if view.tree else _array("config", "array", 12, 1, 1)
+    if view.tree:
+        yield _hash("tracked", "hash", 4, view.tracked_processes)
+    else:
+        yield _array("config", "array", 12, 1, 1)
     yield _array("counts", "per-CPU array", 32, view.counters, cpus)
     yield _array("left_open", "per-CPU array", 8, view.counters, cpus)
     yield _array("scratch", "per-CPU array", scratch, 1, cpus)
@@ -44,9 +47,9 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     if view.paths:
         yield _array("walks", "per-CPU array", WALK, 1, cpus)
     if any(hook.function == "sched_process_exit" and hook.events for hook in view.hooks):
-        yield _hash("ended", "LRU hash", 4, 1024, key=16)
+        yield _hash("ended", "LRU hash", 4, view.ended_processes, key=16)
     if view.kills:
-        yield _hash("protected", "hash", 4, 1024)
+        yield _hash("protected", "hash", 4, view.protected_processes)
     yield from _counts(view, cpus)
     for grams in plan.grams:
         yield _array(f"{grams.field}_grams", "array", WORDS * 8, 1, 1)
@@ -75,9 +78,9 @@ def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
     if any(hook.function == ABI_PROGRAMS for hook in view.hooks):
         yield _array("abi_programs", "per-CPU array", 8, 1, cpus)
     if view.opens:
-        yield _hash("closings", "LRU hash", 8, 1024)
+        yield _hash("closings", "LRU hash", 8, view.closing_processes)
     if view.closes:
-        yield _hash("closing", "hash", view.closing_bytes + 8, 512)
+        yield _hash("closing", "LRU hash", view.closing_bytes + 8, view.closing_threads)
     if view.pairs:
         yield _array("unpaired", "per-CPU array", 8, view.counters, cpus)
     if view.notes_entries:

@@ -254,9 +254,10 @@ def _in_order_of(
     """Return the captures in the order in which groups need them, and where each group stands.
 
     What has been kept since the call's entry comes first: it is taken whether the event is wanted
-    or not, since the next exit could be one without an entry.
+    or not, since the next exit could be one without an entry. The time stands before all else: a
+    call that lacks it is not counted again for what else it lacks.
     """
-    kept = (field for field in demand.captures if _is_kept(field))
+    kept = sorted(filter(_is_kept, demand.captures), key=lambda field: not _is_time(field))
     ordered: dict[Field, None] = dict.fromkeys(kept)
     ends = []
     for group in groups:
@@ -268,7 +269,11 @@ def _in_order_of(
 
 def _is_kept(field: Field) -> bool:
     origin = field.origin
-    return isinstance(origin, Elapsed) or (isinstance(origin, FileOf) and origin.at_entry)
+    return _is_time(field) or (isinstance(origin, FileOf) and origin.at_entry)
+
+
+def _is_time(field: Field) -> bool:
+    return isinstance(field.origin, Elapsed)
 
 
 def _needed(demand: Demand, tests: list[Tree]) -> list[Field]:

@@ -64,6 +64,23 @@ from etracee.types.descriptor import DescriptorPath
 from etracee.types.path import KernelPath, Path
 from etracee.types.texts import Texts
 
+TRACKED_PROCESSES = 65536
+"""Processes that a program can follow, of a command and its descendants."""
+TIMED_THREADS = 65536
+"""Threads of which the last entry is known, at once; the calls of others are counted."""
+CLOSING_THREADS = 4096
+"""Threads of which it is known what they are closing, at once."""
+CLOSING_BYTES = 2048
+"""Room for a DescriptorPath; a power of two."""
+CLOSING_PROCESSES = 1024
+"""Processes of which it is known how often they have closed by io_uring."""
+ENDED_PROCESSES = 1024
+"""Processes that have been told to have ended, of those that end at once."""
+PROTECTED_PROCESSES = 1024
+"""Processes that no rule may end."""
+MOST_DEPTH = 128
+"""Names and mounts of a path that are followed; trees on disk have about 60 at most."""
+
 _TEMPLATES = {
     Flow.SYSCALL: "syscall.c.j2",
     Flow.TWICE: "twice.c.j2",
@@ -86,6 +103,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
     flows = {event.name: event.type.flow for event in plan.events}
     return ProgramView(
         tree=plan.tree,
+        tracked_processes=TRACKED_PROCESSES,
         loads=C("typed" if plan.typed_loads else "helper"),
         tracepoint_slots=TRACEPOINT_SLOTS,
         raw_slots=RAW_SLOTS,
@@ -95,7 +113,11 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         notes_entries=any(event.is_timed for event in plan.events),
         pairs=any(event.takes_time or event.closes for event in plan.events),
         closes=any(event.closes for event in plan.events),
+        closing_threads=CLOSING_THREADS,
         closing_bytes=CLOSING_BYTES,
+        closing_processes=CLOSING_PROCESSES,
+        ended_processes=ENDED_PROCESSES,
+        protected_processes=PROTECTED_PROCESSES,
         timed_threads=TIMED_THREADS,
         descriptors=has_paths or has_sockets,
         paths=has_paths,
@@ -265,8 +287,7 @@ class _EventBuilder:
     def path(self, event: EventPlan, field: Field, origin: FileOf) -> Step:
         result = _RESULTS[origin.result]
         if origin.at_entry:
-            counts = c_int(int(not event.is_timed))
-            return Step("capture/closed_file.c.j2", c_ident(field.name), value=counts)
+            return Step("capture/closed_file.c.j2", c_ident(field.name), value=_is_first(event))
         if origin.name is None:
             value = result if origin.fd is None else self.descriptor(origin.fd)
             if isinstance(field.type, DescriptorPath):
@@ -332,6 +353,12 @@ def _durations(event: EventPlan, captures: list[Step], template: str) -> Iterato
             yield Step(template, step.name)
 
 
+def _is_first(event: EventPlan) -> C:
+    """Return whether a call that lacks what it closes has not been counted as lacking its time."""
+    times = (field.name for field in event.captures if isinstance(field.origin, Elapsed))
+    return next((c("r->{name} != UNKNOWN_TIME", name=c_ident(name)) for name in times), C("1"))
+
+
 def _image_steps(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     """Read the strings of a new image: the name from the kernel, the vector from its stack."""
     before = C("0")
@@ -372,14 +399,6 @@ def _any_unreadable(event: EventPlan) -> C:
     names = [c_ident(slot.name) for slot in _kept(event) if slot.name in arguments]
     tests = [c("r->{name} == UNREADABLE", name=name) for name in names]
     return C(" || ".join(tests)) if tests else C("0")
-
-
-TIMED_THREADS = 65536
-"""Threads of which the last entry is known, at once; the calls of others are counted."""
-CLOSING_BYTES = 2048
-"""Room for a DescriptorPath; a power of two."""
-MOST_DEPTH = 128
-"""Names and mounts of a path that are followed; trees on disk have about 60 at most."""
 
 
 def _captures(plan: Plan) -> Iterator[Field]:

@@ -282,6 +282,7 @@ class ProgramView:
     """The whole program."""
 
     tree: bool
+    tracked_processes: int
     loads: C
     tracepoint_slots: int
     raw_slots: int
@@ -291,7 +292,11 @@ class ProgramView:
     notes_entries: bool
     pairs: bool
     closes: bool
+    closing_threads: int
     closing_bytes: int
+    closing_processes: int
+    ended_processes: int
+    protected_processes: int
     timed_threads: int
     descriptors: bool
     paths: bool

@@ -248,6 +248,12 @@ def test_what_the_entry_tells_is_taken_before_anything_is_rejected(
     assert [each.name for each in found.captures[: found.early]] == [field, "uid"]
 
 
+def test_the_time_is_taken_before_what_else_the_entry_tells(tmp_path: Path) -> None:
+    """Which says whether a call that lacks both has been counted."""
+    found = only(tmp_path, "close", {"filter": "fd_path = /x", "fields": ["duration_ns"]})
+    assert [each.name for each in found.captures[:2]] == ["duration_ns", "fd_path"]
+
+
 def test_hooks_are_those_of_the_events(tmp_path: Path) -> None:
     found = plan(tmp_path, {"openat": {}, "unlink": {}, "exit": {}})
     assert {hook.name for hook in own_hooks(found)} == {
