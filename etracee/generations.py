@@ -136,7 +136,8 @@ class Generation:
         summary.cut_and_filtered.update(self._read_by_event("left_open"))
         summary.unpaired.update(self._read_by_event("unpaired"))
         summary.unfinished = self._count_requests()
-        summary.abi_programs = self._count_abi_programs()
+        summary.abi_programs = self._count("abi_programs")
+        summary.abi_execs = self._count("abi_execs")
         return summary
 
     @property
@@ -163,11 +164,11 @@ class Generation:
         kept = (requests.lookup(key) for key in list(requests.iterate_keys()))
         return sum(raw is not None and not _is_told(raw) for raw in kept)
 
-    def _count_abi_programs(self) -> int:
-        """Return how many 32-bit programs were started, of whose calls nothing is told."""
-        if "abi_programs" not in self.maps:
+    def _count(self, counter: str) -> int:
+        """Return the one value of a counter of the kernel's; 0 where the program has none."""
+        if counter not in self.maps:
             return 0
-        raw = Map.of(self.maps["abi_programs"], per_cpu=True).lookup(_FIRST) or b""
+        raw = Map.of(self.maps[counter], per_cpu=True).lookup(_FIRST) or b""
         return sum(count for (count,) in struct.iter_unpack("<Q", raw))
 
     def follow(self, old: Generation) -> None:

@@ -56,6 +56,8 @@ class Summary:
     """Requests of io_uring that had not ended when etracee did."""
     abi_programs: int = 0
     """32-bit programs that were started, of whose calls nothing was told."""
+    abi_execs: int = 0
+    """Programs that 32-bit calls have started of which nothing was told."""
     strays: int = 0
     """Events that came when the program they were of had long been replaced."""
     forgotten: int = 0
@@ -88,5 +90,6 @@ class Summary:
         self.misses += other.misses
         self.unfinished += other.unfinished
         self.abi_programs += other.abi_programs
+        self.abi_execs += other.abi_execs
         self.strays += other.strays
         self.left_over += other.left_over

@@ -35,9 +35,7 @@ def describe(summary: Summary, process: Command | None) -> str:
         lines.append(f"ended processes forgotten early, since they were many: {summary.forgotten}")
     if summary.unfinished:
         lines.append(f"not told of, since it had not ended, io_uring: {summary.unfinished}")
-    if summary.abi_programs:
-        what = "32-bit programs started, whose calls are not decoded"
-        lines.append(f"{what}: {summary.abi_programs} (options.compat: decode would)")
+    lines += _describe_abi(summary)
     if summary.misses:
         lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
     if summary.strays:
@@ -46,6 +44,16 @@ def describe(summary: Summary, process: Command | None) -> str:
     if process:
         lines.append(_describe_command(process))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _describe_abi(summary: Summary) -> Iterator[str]:
+    counts = {
+        "32-bit programs started, whose calls are not decoded": summary.abi_programs,
+        "programs started by 32-bit calls, which are not decoded": summary.abi_execs,
+    }
+    for what, count in counts.items():
+        if count:
+            yield f"{what}: {count} (options.compat: decode would)"
 
 
 _UNPAIRED = "without what the entry tells, since it was not seen or there was no room to keep it"

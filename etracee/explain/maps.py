@@ -68,6 +68,8 @@ def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
     if view.exec_events:
         yield _hash("pending", "LRU hash", view.scratch_words * 8, 512)
         yield _array("previous", "program array", 4, 1, 1)
+        yield _hash("other_execs", "LRU hash", 4, view.other_execs, key=8)
+        yield _array("abi_execs", "per-CPU array", 8, 1, cpus)
     if view.request_events:
         size = 8 * (view.request_words + (5 if view.opens else 4))
         yield _hash("requests", "LRU hash", size, view.request_entries, key=8)

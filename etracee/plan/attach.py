@@ -108,6 +108,7 @@ _RAW_SLOTS = {
     "sched_process_fork": 2,
     "new_image": 3,
     ABI_PROGRAMS: 9,
+    "task_rename": 10,
     "io_uring_submitted": 5,
     "io_uring_refused": 6,
     "io_uring_completed": 7,
@@ -135,6 +136,7 @@ def _entry(event: EventPlan, attach: str) -> Iterator[Hook]:
 
 
 def _exec(event: EventPlan, attach: str) -> Iterator[Hook]:
+    yield _scheduler("task_rename")
     yield _scheduler("sched_process_exec")
     yield _call(event, attach, "exit")
     yield _call(event, attach, "enter")

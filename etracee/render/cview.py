@@ -78,6 +78,8 @@ ENDED_PROCESSES = 1024
 """Processes that have been told to have ended, of those that end at once."""
 PROTECTED_PROCESSES = 1024
 """Processes that no rule may end."""
+OTHER_EXECS = 1024
+"""Tasks within an execve that is not watched, at once."""
 MOST_DEPTH = 128
 """Names and mounts of a path that are followed; trees on disk have about 60 at most."""
 
@@ -118,6 +120,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         closing_processes=CLOSING_PROCESSES,
         ended_processes=ENDED_PROCESSES,
         protected_processes=PROTECTED_PROCESSES,
+        other_execs=OTHER_EXECS,
         timed_threads=TIMED_THREADS,
         descriptors=has_paths or has_sockets,
         paths=has_paths,

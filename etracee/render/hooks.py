@@ -35,6 +35,11 @@ def view_hook(hook: Hook, plan: Plan, alike: Alike, offset: Offset) -> HookView:
         request=view_request_hook(hook.function, plan, offset),
         abi=view_abi_hook(hook, hook.edge, plan) if hook.abi and hook.edge else None,
         machine=plan.catalog.registers.compat.machine,
+        compat_member=plan.catalog.registers.compat.member,
+        compat_bits=plan.catalog.registers.compat.bits,
+        abi_numbers=tuple(
+            call.number for event in events if event.is_abi_told for call in event.type.abi_calls
+        ),
     )
 
 
@@ -91,6 +96,7 @@ _CONTEXTS: dict[tuple[str, str | None], C] = {
 
 _FLOWS: dict[str, tuple[Flow, ...]] = {
     "sched_process_exec": (Flow.EXEC,),
+    "task_rename": (Flow.EXEC,),
     "sched_process_exit": (Flow.EXIT,),
     "sched_process_fork": (Flow.FORK,),
     "new_image": (Flow.IMAGE,),

@@ -216,6 +216,9 @@ class HookView:
     request: RequestView | None = None
     abi: AbiHookView | None = None
     machine: int = 0
+    compat_member: str = ""
+    compat_bits: int = 0
+    abi_numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -297,6 +300,7 @@ class ProgramView:
     closing_processes: int
     ended_processes: int
     protected_processes: int
+    other_execs: int
     timed_threads: int
     descriptors: bool
     paths: bool

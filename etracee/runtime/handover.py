@@ -11,7 +11,15 @@ from dataclasses import asdict, dataclass
 _MOST_DESCRIPTORS = 200
 """Descriptors in one message; the kernel takes 253 (SCM_MAX_FD, include/net/scm.h)."""
 
-SHARED_MAPS = ("events", "config", "tracked", "ended", "tracepoints", "raw_tracepoints")
+SHARED_MAPS = (
+    "events",
+    "config",
+    "tracked",
+    "ended",
+    "other_execs",
+    "tracepoints",
+    "raw_tracepoints",
+)
 """Maps that a program takes over from the one that it replaces."""
 BRANCHES = "request_functions"
 """The map of the functions for one event each: without a descriptor, the kernel empties it."""
@@ -28,6 +36,7 @@ OWN_MAPS = (
     "previous_requests",
     BRANCHES,
     "abi_programs",
+    "abi_execs",
 )
 """Maps whose layout depends on the profile: each program has its own."""
 

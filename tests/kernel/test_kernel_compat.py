@@ -215,3 +215,16 @@ def test_reported_where_they_are_not_decoded(etracee: Etracee, program: Path, wo
     ]
     is_32_bit = program.read_bytes()[4] == 1
     assert ("32-bit programs started, whose calls are not decoded: 1" in run.stderr) == is_32_bit
+
+
+@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+def test_no_execve_of_theirs_is_told_lost(
+    etracee: Etracee, program: Path, work: Path, attach: str
+) -> None:
+    """The program becomes /bin/true by an execve that the kernel calls a 64-bit one in the end."""
+    wanted = {"options": {"attach": attach}, "events": {"execve": {}}}
+    run = etracee.run(wanted, program, cwd=work, options=["--max-loss", "0"])
+    assert [event["filename"] for event in run.of("execve")] == [str(program)]
+    counts = run.summary["execve"]
+    assert (counts.seen, counts.lost) == (1, 0)
+    assert "programs started by 32-bit calls, which are not decoded: 1 (" in run.stderr

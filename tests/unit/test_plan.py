@@ -188,12 +188,15 @@ def test_layout_is_packed_and_aligned(
         assert layout.limit == layout.size + sum(slot.limit for slot in layout.variable)
 
 
+EXECS = {"execs", "task_rename"}
+
+
 @pytest.mark.parametrize(
     ("event", "about", "names"),
     [
         ("openat", {"fields": ["filename"]}, {"sys_exit_openat"}),
         ("openat", {"filter": "duration_ns > 9"}, {"sys_exit_openat", "sys_enter_openat", "exits"}),
-        ("execve", {"fields": ["duration_ns"]}, {"sys_exit_execve", "sys_enter_execve", "execs"}),
+        ("execve", {"fields": ["duration_ns"]}, {"sys_exit_execve", "sys_enter_execve", *EXECS}),
         ("close", {}, {"sys_exit_close"}),
         ("close", {"fields": ["fd_path"]}, {"sys_exit_close", "sys_enter_close", "exits"}),
         ("exit_group", {}, {"sys_enter_exit_group"}),
