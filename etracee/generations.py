@@ -25,7 +25,7 @@ from etracee.engine.alerts import Engine
 from etracee.enrich import Host
 from etracee.event import LEVELS, Count
 from etracee.kernel.bpf import Map
-from etracee.runtime.handover import SHARED_MAPS, Loaded, Running, close
+from etracee.runtime.loaded import SHARED_MAPS, Loaded, Running, close
 from etracee.runtime.ring import Ring
 from etracee.runtime.slots import Slots
 from etracee.runtime.tallies import Tallies

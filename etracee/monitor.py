@@ -17,13 +17,16 @@ from etracee.event import Alert, Item, Loss
 from etracee.gate import HostGate, TreeGate
 from etracee.generations import Generations
 from etracee.reload import Reloader
-from etracee.runtime.compiler import Compiler, Order
+from etracee.runtime.compiler import Compiler
+from etracee.runtime.order import Order
 from etracee.sinks.base import Sink, SinkClosedError
 from etracee.sinks.queue import close_all
 from etracee.summary import Summary
 
 _BUSY_TICK, _IDLE_TICK = 0.005, 0.05
 """Seconds between looks at the ring: what arrives waits no longer than the second."""
+_EAGER = 1.0
+"""Seconds from the start on in which nothing waits longer than the first."""
 _BATCH = 1 << 16
 """Bytes that are decoded at once; batches of 16 to 64 KiB stay in the cache."""
 _LOSS_INTERVAL = 1.0
@@ -92,6 +95,7 @@ class Monitor:
     def _loop(self, signals: int) -> None:
         end = time.monotonic() + self.limits.duration if self.limits.duration is not None else None
         next_loss = time.monotonic() + _LOSS_INTERVAL
+        eager_until = time.monotonic() + _EAGER
         while not self._stopping:
             found = self._tick()
             now = time.monotonic()
@@ -105,7 +109,8 @@ class Monitor:
             self._reloader.begin()
             if (end is not None and now >= end) or self._gate.is_done():
                 return
-            wait = 0 if found > _BATCH // 2 else _BUSY_TICK if found else _IDLE_TICK
+            is_busy = found or now < eager_until
+            wait = 0 if found > _BATCH // 2 else _BUSY_TICK if is_busy else _IDLE_TICK
             self._wait(signals, min(wait, end - now) if end is not None else wait)
 
     def _wait(self, signals: int, seconds: float) -> None:

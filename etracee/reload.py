@@ -5,8 +5,9 @@ from __future__ import annotations
 from etracee.gate import Gate
 from etracee.generations import Generations
 from etracee.problems import tell
-from etracee.runtime.compiler import Compiler, CompilerFailedError, Order
-from etracee.runtime.handover import Loaded
+from etracee.runtime.compiler import Compiler, CompilerFailedError
+from etracee.runtime.loaded import Loaded
+from etracee.runtime.order import Order
 
 
 class Reloader:

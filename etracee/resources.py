@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from etracee.inputs import note_lookup
 from etracee.problems import Place, ProblemsError, did_you_mean, wrong
 
 _PACKAGE = Path(__file__).parent
@@ -34,7 +35,7 @@ def find_file(
     """
     if "/" in name:
         path = (relative_to or Path()) / name
-        if path.is_file():
+        if _is_file(path):
             return path
         raise wrong(where, f"there is no file {path}")
     directories = [SYSTEM / kind, bundled(kind)]
@@ -42,9 +43,15 @@ def find_file(
         directories.insert(0, Path())
     for directory in directories:
         for path in (directory / name, directory / f"{name}.yaml"):
-            if path.is_file():
+            if _is_file(path):
                 return path
     raise _not_found(kind, name, where)
+
+
+def _is_file(path: Path) -> bool:
+    is_there = path.is_file()
+    note_lookup(path, is_there=is_there)
+    return is_there
 
 
 def _not_found(kind: str, name: str, where: Place | None) -> ProblemsError:

@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
+from etracee.inputs import LARGEST, note_file
 from etracee.problems import Place, Problem, ProblemsError, wrong
 
-LARGEST = 1 << 20
-"""Bytes of a file; a profile or a rule file is some kilobytes."""
 MOST_NODES = 100_000
 """Nodes of a document, each use of an alias counted with all that it stands for."""
 DEEPEST = 40
@@ -98,6 +97,7 @@ def read_document(path: Path) -> Document:
             raw = file.read(LARGEST + 1)
     except OSError as error:
         raise wrong(None, f"cannot read {path}: {error.strerror}") from None
+    note_file(path, raw)
     if len(raw) > LARGEST:
         raise wrong(Place(str(path), 1, 1), f"the file is larger than {LARGEST} bytes")
     try:

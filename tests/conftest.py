@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +22,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("etracee")
+
+os.environ["CACHE_DIRECTORY"] = tempfile.mkdtemp(prefix="etracee-tests-")
+"""Programs that tests compile are kept there, and not where the host keeps its own."""
+atexit.register(shutil.rmtree, os.environ["CACHE_DIRECTORY"], ignore_errors=True)
 
 Etracee = Callable[..., "subprocess.CompletedProcess[str]"]
 """Runs the command line: words, and optionally `cwd`."""

@@ -10,14 +10,24 @@ import click
 from etracee.catalog import Flow, fit_catalog, load_catalog
 from etracee.kernel.btf import open_btf
 from etracee.kernel.host import Check, check_host
-from etracee.problems import ExitCode, ProblemsError, tell
-from etracee.runtime.load import import_bcc
+from etracee.problems import ExitCode, ProblemsError, tell, wrong
+from etracee.runtime.cache import MOST_BYTES, cache_directory, clear_cache, measure_cache
+from etracee.runtime.clang import import_bcc
 
 
 @click.command()
-def command() -> None:
+@click.option(
+    "--clear-cache",
+    "is_cleared",
+    is_flag=True,
+    help="Remove the compiled programs that are kept, and check nothing.",
+)
+def command(is_cleared: bool) -> None:
     """Check what `etracee run` needs. Exit code 3 when it would not work here."""
-    checks = [*check_host(), *_requests(), _abi_calls(), _bcc()]
+    if is_cleared:
+        _clear_cache()
+        return
+    checks = [*check_host(), *_requests(), _abi_calls(), _bcc(), _cache()]
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(_line(check, width))
@@ -59,6 +69,21 @@ def _bcc() -> Check:
         return Check("BCC", ok=False, found=problem.message, advice=problem.hint, needed=True)
     version = getattr(bcc, "__version__", "of unknown version")
     return Check("BCC", ok=True, found=str(version), needed=True)
+
+
+def _cache() -> Check:
+    size, error = measure_cache()
+    found = f"{cache_directory()}: {size >> 10} KiB of {MOST_BYTES >> 10}"
+    advice = "programs are compiled at each start; etracee makes the directory itself, as root"
+    return Check("compiled programs", error is None, error or found, advice)
+
+
+def _clear_cache() -> None:
+    directory = cache_directory()
+    try:
+        tell(f"etracee: {directory}: removed {clear_cache()} compiled programs")
+    except OSError as error:
+        raise wrong(None, f"cannot clear {directory}: {error.strerror}") from None
 
 
 def _line(check: Check, width: int) -> str:

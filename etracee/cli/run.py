@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 
 import click
 
-from etracee.cli._options import Selection, duration, profile_option, selection_options
-from etracee.cli._summary import describe
-from etracee.clock import Clock
-from etracee.command import Command
+from etracee.cli._options import Selection, duration, selection_options
 from etracee.event import LEVELS
-from etracee.generations import Generations
-from etracee.monitor import Limits, Monitor
-from etracee.problems import ExitCode, tell, wrong
-from etracee.runtime.compiler import Compiler, CompilerFailedError, Order
-from etracee.sinks import Sink, open_sinks
-from etracee.sinks.json import JsonSink
-from etracee.sinks.live import TerminalSink
-from etracee.sinks.text import TextSink
-from etracee.summary import Summary
+from etracee.problems import ExitCode
+from etracee.runtime.order import Order
+from etracee.runtime.start import Start
 
 
 @click.command()
-@profile_option
+@click.option("-p", "--profile", help="Profile: a bundled name or a path.")
 @click.option("-r", "--rules", multiple=True, help="Rule file: a bundled name or a path.")
 @click.option("-o", "--output", metavar="FILE", help="File for the events, instead of stdout.")
 @click.option(
@@ -70,9 +60,10 @@ from etracee.summary import Summary
     metavar="LEVEL",
     help="Exit code 5 if a rule of this level or above fired.",
 )
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--no-cache", is_flag=True, help="Compile anew, and do not keep what was compiled.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[FILE] [-- COMMAND...]")
 def command(
-    profile: str,
+    profile: str | None,
     rules: tuple[str, ...],
     output: str | None,
     form: str | None,
@@ -83,49 +74,40 @@ def command(
     every: float | None,
     max_loss: int | None,
     fail_on_alert: str | None,
-    command: tuple[str, ...],
+    no_cache: bool,
+    words: tuple[str, ...],
 ) -> None:
     """Run a profile, on the whole host or on COMMAND and its descendants.
+
+    Without --profile, FILE is one that `etracee build` has written.
 
     Exit codes: 0 fine, 1 internal failure, 2 wrong input, 3 the host cannot do it, 4 more than
     --max-loss events lost, 5 an alert of --fail-on-alert. With COMMAND: 126 or 127 if it cannot be
     run or found, else its own status, or 128 and its signal.
     """
+    command = words if profile is not None else words[1:]
+    if profile is None and not words:
+        raise click.UsageError("name a profile with -p, or a file that etracee build has written")
     if not command and sys.argv[-1:] == ["--"]:
         raise click.UsageError("there is no COMMAND behind --")
     _end_quietly_on_signals()
-    sinks = [*open_sinks(targets), _sink(output, form, is_shared=bool(command))]
     order = Order(
-        profile,
+        profile or words[0],
         rules,
         selection.filters,
         selection.events,
-        bool(command),
-        selection.alerts_only,
-        selection.allow_actions,
+        tree=bool(command),
+        alerts_only=selection.alerts_only,
+        allow_actions=selection.allow_actions,
+        is_built=profile is None,
+        use_cache=not no_cache,
     )
-    try:
-        with contextlib.closing(Compiler(order)) as compiler:
-            compiler.start()
-            loaded, module = compiler.finish()
-    except CompilerFailedError as error:
-        sys.exit(error.code)
-    for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
-        tell(f"etracee: {note}")
-    clock = Clock()
-    as_lines = all(sink.takes_lines for sink in sinks)
-    generations = Generations(loaded, module, clock, as_lines=as_lines)
-    if every is not None and not generations.current.decoder.counted:
-        tell("etracee: note: --every: the profile counts nothing")
-    process = Command(command, stdout=None if output else 2) if command else None
-    monitor = Monitor(generations, order, clock, sinks, Limits(duration, count, every), process)
-    summary = monitor.run()
-    tell(describe(summary, process).rstrip("\n"))
-    if monitor.failure:
-        tell(f"etracee: {monitor.failure}")
-        sys.exit(ExitCode.INTERNAL)
-    finished = None if monitor.interrupted else process
-    sys.exit(_exit_code(summary, finished, max_loss, fail_on_alert))
+    with contextlib.closing(Start(order)) as start:
+        # What the monitor needs is imported while the program is compiled or loaded.
+        from etracee.cli._running import Wishes, run
+
+        wishes = Wishes(output, form, targets, duration, count, every, max_loss, fail_on_alert)
+        sys.exit(run(start, order, wishes, command))
 
 
 def _end_quietly_on_signals() -> None:
@@ -141,32 +123,3 @@ def _end_quietly_on_signals() -> None:
         signal.signal(number, end)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children could not be waited for
-
-
-def _sink(output: str | None, form: str | None, *, is_shared: bool) -> Sink:
-    """Return what writes to `output`, or to stdout; a terminal is redrawn unless it is shared."""
-    descriptor = 1
-    if output is not None:
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            descriptor = os.open(output, flags, 0o640)
-        except OSError as error:
-            raise wrong(None, f"cannot write {output}: {error.strerror}") from None
-    chosen = form or ("text" if output is None and os.isatty(1) else "json")
-    if chosen == "json":
-        return JsonSink(descriptor)
-    is_live = os.isatty(descriptor) and not is_shared and os.environ.get("TERM", "dumb") != "dumb"
-    return TerminalSink(descriptor) if is_live else TextSink(descriptor)
-
-
-def _exit_code(
-    summary: Summary,
-    process: Command | None,
-    max_loss: int | None,
-    fail_on_alert: str | None,
-) -> int:
-    if max_loss is not None and summary.lost > max_loss:
-        return ExitCode.LOSS
-    if fail_on_alert in summary.levels:
-        return ExitCode.ALERT
-    return process.exit_code if process else ExitCode.OK

@@ -6,20 +6,23 @@ with the kernel's errno.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
+import resource
 import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 
-_MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 1, 2, 3, 4
+_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 0, 1, 2, 3, 4
 _MAP_LOOKUP_BATCH, _MAP_DELETE_BATCH = 24, 27
-_PROG_LOAD, _OBJ_INFO = 5, 15
+_PROG_LOAD, _OBJ_INFO, _RAW_TRACEPOINT_OPEN = 5, 15, 17
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine(), 0)
 _MEMBARRIER_GLOBAL = 1
 _BATCH = 4096
@@ -90,6 +93,27 @@ class _LoadAttr(ctypes.Structure):
     )
 
 
+class _CreateAttr(ctypes.Structure):
+    _fields_ = (
+        ("map_type", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("inner_map_fd", ctypes.c_uint32),
+        ("numa_node", ctypes.c_uint32),
+        ("map_name", ctypes.c_char * 16),
+    )
+
+
+class _RawTracepointAttr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_uint64),
+        ("prog_fd", ctypes.c_uint32),
+        ("_pad", ctypes.c_uint32),
+    )
+
+
 class _MapInfo(ctypes.Structure):
     """`struct bpf_map_info`, its beginning."""
 
@@ -99,6 +123,8 @@ class _MapInfo(ctypes.Structure):
         ("key_size", ctypes.c_uint32),
         ("value_size", ctypes.c_uint32),
         ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("name", ctypes.c_char * 16),
     )
 
 
@@ -128,6 +154,46 @@ def possible_cpus() -> int:
     """Return the number of processors for which per-CPU maps hold a value."""
     ranges = Path("/sys/devices/system/cpu/possible").read_text().strip().split(",")
     return 1 + max(int(part.rpartition("-")[2]) for part in ranges)
+
+
+class MapDefinition(NamedTuple):
+    """What a map is made of; sizes in bytes. The kernel keeps 15 bytes of the name."""
+
+    name: str
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int
+
+
+def read_definition(name: str, fd: int) -> MapDefinition:
+    """Return how a map like the one behind `fd` is made."""
+    info = _MapInfo()
+    _info(fd, info)
+    sizes = info.key_size, info.value_size, info.max_entries
+    return MapDefinition(name, info.type, *sizes, info.map_flags)
+
+
+def create_map(definition: MapDefinition) -> int:
+    """Make a map, and return its descriptor.
+
+    Kernels before 5.11 count it against RLIMIT_MEMLOCK, and say EPERM.
+    """
+    attr = _CreateAttr(
+        map_type=definition.type,
+        key_size=definition.key_size,
+        value_size=definition.value_size,
+        max_entries=definition.max_entries,
+        map_flags=definition.flags,
+        map_name=definition.name.encode()[:15],
+    )
+    try:
+        return _bpf(_MAP_CREATE, attr)
+    except PermissionError:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
+        return _bpf(_MAP_CREATE, attr)
 
 
 @dataclass(frozen=True)
@@ -238,9 +304,18 @@ def wait_for_programs() -> None:
 
 
 def load_program(
-    kind: str, instructions: bytes, attach_btf_id: int = 0, attach_type: int = 0
+    kind: str,
+    instructions: bytes,
+    attach_btf_id: int = 0,
+    attach_type: int = 0,
+    *,
+    name: str = "",
+    log: ctypes.Array[ctypes.c_char] | None = None,
 ) -> int:
-    """Load a program of `kind`, a key of PROG_TYPES, and return its descriptor."""
+    """Load a program of `kind`, a key of PROG_TYPES, and return its descriptor.
+
+    The kernel keeps 15 bytes of the name. What its verifier says goes to `log`, where there is one.
+    """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_ = ctypes.create_string_buffer(b"GPL")
     attr = _LoadAttr(
@@ -248,10 +323,20 @@ def load_program(
         insn_cnt=len(instructions) // 8,
         insns=ctypes.addressof(code),
         license=ctypes.addressof(license_),
+        log_level=1 if log else 0,
+        log_size=len(log) if log else 0,
+        log_buf=ctypes.addressof(log) if log else 0,
+        prog_name=name.encode()[:15],
         expected_attach_type=attach_type,
         attach_btf_id=attach_btf_id,
     )
     return _bpf(_PROG_LOAD, attr)
+
+
+def attach_raw_tracepoint(name: str, program: int) -> int:
+    """Let `program` run at a raw tracepoint; closing what is returned detaches it."""
+    text = ctypes.create_string_buffer(name.encode())
+    return _bpf(_RAW_TRACEPOINT_OPEN, _RawTracepointAttr(ctypes.addressof(text), program))
 
 
 def recursion_misses(fd: int) -> int:

@@ -1,40 +1,33 @@
 """From YAML to a program in the kernel, in a short-lived process.
 
 Everything heavy (pydantic, lark, Jinja2, BCC, LLVM) is imported by the child alone; the monitor
-that stays gets descriptors and the generated decoder.
+that stays gets descriptors and the decoder.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import sys
 import tempfile
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from etracee.decoding import import_decoder
-from etracee.problems import ExitCode, ProblemsError, host_lacks, tell
-from etracee.processes import sees_whole_host
-from etracee.runtime.handover import Loaded, Running, receive, send
+from etracee.problems import ExitCode, ProblemsError, tell, wrong
+from etracee.runtime.built import read_built
+from etracee.runtime.cache import Cache
+from etracee.runtime.handover import receive, send
+from etracee.runtime.image import Image, import_decoder
+from etracee.runtime.load import load_image
+from etracee.runtime.loaded import Loaded, Running
+from etracee.runtime.namespace import check_namespace
+from etracee.runtime.order import Order
 
-_DECODER = "decoder.py"
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the command line asks for, as plain values."""
-
-    profile: str
-    rules: tuple[str, ...] = ()
-    filters: tuple[tuple[str, str], ...] = ()
-    events: tuple[str, ...] = ()
-    tree: bool = False
-    alerts_only: bool = False
-    allow_actions: bool = False
+_DECODER = "decoder"
 
 
 class CompilerFailedError(Exception):
@@ -84,7 +77,7 @@ class Compiler:
                 raise CompilerFailedError(ended.si_status)
             tell(f"etracee: the compiler was ended by signal {ended.si_status}")
             raise CompilerFailedError(ExitCode.INTERNAL)
-        return loaded, import_decoder(Path(self._directory.name) / _DECODER)
+        return loaded, import_decoder((Path(self._directory.name) / _DECODER).read_bytes())
 
     def end(self) -> None:
         """End the child, if it has not ended; its process id is taken until close()."""
@@ -107,12 +100,13 @@ def _run_child(
     A terminal signals the whole group: when the child ends is up to the monitor alone.
     """
     code = ExitCode.INTERNAL
+    gc.disable()  # what is left over goes when the process ends
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
         if channel.recv(1):
-            send(channel, _compile(order, directory, running))
+            _work(order, directory, running, channel)
         code = ExitCode.OK
     except ProblemsError as error:
         tell(str(error))
@@ -123,49 +117,33 @@ def _run_child(
         os._exit(code)
 
 
-def _check_namespace(order: Order) -> list[str]:
-    """Return what there is to say of a PID namespace; ProblemsError where it is too dangerous."""
-    if sees_whole_host():
-        return []
-    if order.allow_actions:
-        what = "--allow-actions: this PID namespace numbers processes otherwise than the kernel"
-        raise host_lacks(what, "run etracee in the host's, as with `docker run --pid=host`")
-    return ["warning: in a PID namespace of its own, etracee may report what it does itself"]
+def _work(order: Order, directory: Path, running: Running | None, channel: socket.socket) -> None:
+    """Load the program of an order, hand it over, and keep it for the next start."""
+    from etracee.inputs import record_inputs
+
+    cache = Cache(order) if order.use_cache and not order.is_built else None
+    notes = check_namespace(order)
+    image, inputs = _find(order, running, cache), None
+    if image is None:
+        from etracee.runtime.make import make_image
+
+        with record_inputs() as inputs:
+            image = make_image(order, directory, running)
+    loaded = load_image(image, running, os.getppid())
+    (directory / _DECODER).write_bytes(image.code)
+    send(channel, replace(loaded, notes=(*notes, *loaded.notes)))
+    if inputs and cache and not running:
+        cache.keep(image, inputs)
 
 
-def _compile(order: Order, directory: Path, running: Running | None) -> Loaded:
-    from etracee.catalog.costs import load_costs
-    from etracee.kernel.btf import Btf
-    from etracee.kernel.offsets import lacking_options, render_offsets
-    from etracee.kernel.probe import Attachment, choose_attachment
-    from etracee.plan import Request, attach_by, make_plan, prefer_attachment
-    from etracee.render import render_program
-    from etracee.runtime.load import OFFSETS, PROGRAM, import_bcc, load_and_attach
-    from etracee.source_set import load_source_set
-
-    notes = _check_namespace(order)
-    with Btf() as btf:
-        source = load_source_set(order.profile, order.rules, kernel=btf)
-        request = Request(
-            order.filters, order.events, order.tree, order.alerts_only, order.allow_actions
-        )
-        plan = make_plan(source.profile, source.rules, request, source.catalog)
-        import_bcc()
-        wanted = source.profile.options.attach
-        found = Attachment(running.attach, running.typed_loads) if running else None
-        preference = prefer_attachment(plan, load_costs())
-        found = found or choose_attachment(wanted, preference.attach)
-        plan = attach_by(plan, found.attach, typed_loads=found.typed_loads)
-        program = render_program(plan)
-        offsets = render_offsets(btf, program.offsets)
-        notes += lacking_options(btf, program.offsets)
-    for name, text in ((PROGRAM, program.c), (OFFSETS, offsets), (_DECODER, program.python)):
-        (directory / name).write_text(text)
-    notes += (f"warning: {warning}" for warning in plan.warnings)
-    why = found.why or (preference.why if wanted == "auto" and not running else None)
-    if plan.attach == "raw_tracepoint" and why:
-        notes.append(f"note: one tracepoint for all calls is used: {why}")
-    if running and wanted not in ("auto", running.attach):
-        notes.append(f"note: attach: {wanted} counts after a restart")
-    loaded = load_and_attach(plan, directory, running)
-    return replace(loaded, files=source.profile.files, notes=(*notes, *loaded.notes))
+def _find(order: Order, running: Running | None, cache: Cache | None) -> Image | None:
+    """Return what need not be compiled; what a first program could be was looked for already."""
+    if order.is_built:
+        built = read_built(order)
+        if running and not built.fits(running.attach, typed_loads=running.typed_loads):
+            raise wrong(None, f"{order.profile} is attached in another way", "restart etracee")
+        return built
+    kept = cache.find() if running and cache else None
+    if kept and running and kept.fits(running.attach, typed_loads=running.typed_loads):
+        return kept
+    return None

@@ -1,4 +1,4 @@
-"""Compile with BCC, load and attach. Only this module imports bcc."""
+"""From an image to a program in the kernel, by bpf(2) alone."""
 
 from __future__ import annotations
 
@@ -6,206 +6,216 @@ import contextlib
 import ctypes
 import os
 import struct
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from etracee.fragments import c_ident
-from etracee.kernel.bpf import Map
-from etracee.kernel.probe import find_tracefs
-from etracee.plan import Hook, Plan
+from etracee.kernel.bpf import (
+    Map,
+    MapDefinition,
+    attach_raw_tracepoint,
+    create_map,
+    load_program,
+    read_definition,
+)
+from etracee.kernel.perf import attach_tracepoint
+from etracee.kernel.probe import TRACEFS, find_tracefs
 from etracee.problems import ExitCode, Problem, ProblemsError, host_lacks
 from etracee.processes import ancestors
-from etracee.resources import bundled
-from etracee.runtime.handover import BRANCHES, OWN_MAPS, SHARED_MAPS, Loaded, Place, Running
+from etracee.runtime.image import Branch, Function, Image, Stub
+from etracee.runtime.loaded import (
+    BRANCHES,
+    OWN_MAPS,
+    SHARED_MAPS,
+    Loaded,
+    Running,
+    close,
+)
 
-PROGRAM, OFFSETS = "program.c", "offsets.h"
-"""Names of the files that a program is compiled from, within its directory."""
-_MAPS = (*SHARED_MAPS, *OWN_MAPS)
-
-
-def import_bcc() -> Any:
-    """Return the module bcc of the distribution; ProblemsError says how to get it.
-
-    PyPI has a package of that name that is something else, so the class is looked at too.
-    """
-    try:
-        import bcc
-
-        bcc.BPF  # noqa: B018 - the other package has none
-    except (ImportError, AttributeError) as error:
-        raise host_lacks(
-            f"BCC's Python bindings cannot be imported: {error}",
-            "run ./setup.sh, or install python3-bpfcc (Debian, Ubuntu) or python3-bcc "
-            "(openEuler, Fedora) and use the distribution's python3",
-        ) from None
-    return bcc
+_MAPS = frozenset((*SHARED_MAPS, *OWN_MAPS))
+_PROTECTED = "protected"
+"""The map of the processes that rules must not end."""
+_LOG_SIZE = 1 << 22
 
 
-def load_and_attach(plan: Plan, directory: Path, running: Running | None) -> Loaded:
-    """Compile the program in `directory`, load it, and attach the stubs of its hooks.
+def load_image(image: Image, running: Running | None, monitor: int) -> Loaded:
+    """Load a program, and attach the stubs of its hooks; `monitor` is the monitor's process id.
 
     With `running`, only those are attached that are not yet, and the maps are shared that hold what
-    outlives a program. ProblemsError with what clang or the verifier said when they refuse it.
+    outlives a program. ProblemsError with what the verifier said when it refuses a function, or the
+    kernel when it refuses anything else.
     """
-    generation = running.generation if running else 0
-    bcc, bpf = _compile(directory, generation)
-    maps = _find_maps(bpf)
-    notes = _share(maps, running.maps) if running else ()
-    hooks = [hook for hook in plan.hooks if _is_offered(hook)]
-    _fill_maps(plan, bpf)
-    _protect(bpf)
-    attached = running.attached if running else frozenset()
-    new = {hook.stub: hook for hook in hooks if hook.stub not in attached}
-    stubs = {name: _load(bcc, bpf, hook.kind, name) for name, hook in new.items()}
-    _fill_branches(plan, bcc, bpf)
+    try:
+        return _load_image(image, running or _NOTHING, monitor)
+    except OSError as error:
+        hint = "run as root (sudo); `etracee doctor` says what else may stand in the way"
+        raise host_lacks(f"the kernel refuses the program: {error.strerror}", hint) from None
+
+
+def try_image(image: Image) -> None:
+    """Load a program and let it go, attached to nothing; ProblemsError as load_image()."""
+    stubs = frozenset(stub.function.name for stub in image.stubs)
+    close(load_image(image, replace(_NOTHING, attached=stubs), os.getpid()))
+
+
+_NOTHING = Running(0, {}, frozenset(), "", typed_loads=False)
+"""What runs before the first program."""
+
+
+def _load_image(image: Image, running: Running, monitor: int) -> Loaded:
+    shared = running.maps
+    stubs = [stub for stub in image.stubs if stub.function.name not in running.attached]
+    with contextlib.ExitStack() as kept, contextlib.ExitStack() as needed:
+        maps, notes = _open_maps(image.maps, shared, kept, needed)
+        _fill(image, maps, monitor)
+        branches = (branch.function for branch in image.branches)
+        functions = [*image.functions, *branches, *(stub.function for stub in stubs)]
+        programs = _load_all(functions, maps, running.generation, kept)
+        _fill_branches(image.branches, maps, programs)
+        links = {}
+        for name, stub in {stub.function.name: stub for stub in stubs}.items():
+            links[name] = _attach(stub, programs[name])
+            kept.callback(os.close, links[name])
+        kept.pop_all()
+    for branch in image.branches:
+        os.close(programs[branch.function.name])
     return Loaded(
-        generation=generation,
-        places=tuple(Place(h.function, h.slots, h.slot, h.stub) for h in hooks),
-        maps={name: fd for name, fd in maps.items() if not running or name not in running.maps},
-        programs={hook.function: _load(bcc, bpf, hook.kind, hook.function) for hook in hooks},
-        stubs=stubs,
-        links={name: _attach(hook, stubs[name]) for name, hook in new.items()},
-        attach=plan.attach,
-        typed_loads=plan.typed_loads,
-        profile=plan.profile,
-        version=plan.version,
-        files=(),
-        notes=(*notes, *_notes_of(plan.hooks, hooks)),
+        generation=running.generation,
+        places=image.places,
+        maps={name: fd for name, fd in maps.items() if name in _MAPS - shared.keys()},
+        programs={function.name: programs[function.name] for function in image.functions},
+        stubs={name: programs[name] for name in links},
+        links=links,
+        attach=image.attach,
+        typed_loads=image.typed_loads,
+        profile=image.profile,
+        version=image.version,
+        files=image.files,
+        notes=(*image.notes, *notes),
     )
 
 
-def _is_offered(hook: Hook) -> bool:
-    """Say whether the kernel was built with the call that is hooked; others it need not have."""
-    tracefs = find_tracefs()
-    if hook.kind != "tracepoint" or tracefs is None:
-        return True
-    return (tracefs / "events" / hook.name.replace(":", "/")).is_dir()
+def _open_maps(
+    definitions: Iterable[MapDefinition],
+    shared: Mapping[str, int],
+    kept: contextlib.ExitStack,
+    needed: contextlib.ExitStack,
+) -> tuple[dict[str, int], list[str]]:
+    """Return the descriptors of all maps, and notes.
 
-
-def _notes_of(wanted: Iterable[Hook], offered: Iterable[Hook]) -> tuple[str, ...]:
-    """Tell of the calls that this kernel answers with ENOSYS, and which therefore go unseen."""
-    missing = sorted({hook.event for hook in set(wanted) - set(offered) if hook.event})
-    if not missing:
-        return ()
-    return (f"note: this kernel was built without {', '.join(missing)}: attempts are not seen",)
-
-
-def _compile(directory: Path, generation: int) -> tuple[Any, Any]:
-    headers = bundled("templates") / "bpf"
-    os.environ["BCC_KERNEL_SOURCE"] = str(headers)
-    bcc = import_bcc()
-    text = (directory / PROGRAM).read_bytes()
-    flags = [f"-I{directory}", f"-I{headers / 'include'}", "-Wno-unused-function"]
-    flags.append(f"-DGENERATION={generation}")
-    with _collect_stderr() as said:
-        try:
-            return bcc, bcc.BPF(text=text, cflags=flags)
-        except Exception as error:
-            raise _refused("clang refuses the program", said(), str(error)) from None
-
-
-def _find_maps(bpf: Any) -> dict[str, int]:
-    from bcc.libbcc import lib
-
-    found = {name: lib.bpf_table_fd(bpf.module, name.encode()) for name in _MAPS}
-    return {name: descriptor for name, descriptor in found.items() if descriptor >= 0}
-
-
-def _share(maps: Mapping[str, int], running: Mapping[str, int]) -> tuple[str, ...]:
-    """Let the descriptors in `maps` mean the maps of the program that runs; return notes.
-
-    Instructions name maps by descriptor until they are loaded, so this has to happen before.
+    What only programs need is closed with `needed`, what the monitor needs too with `kept`.
     """
-    notes = []
-    for name in maps.keys() & running.keys():
-        new, old = Map.of(maps[name]), Map.of(running[name])
-        if (new.key_size, new.value_size) != (old.key_size, old.value_size):
-            what = f"the map {name} of the program that runs is of another make"
-            raise host_lacks(what, "etracee was changed meanwhile; restart it")
-        if name == "events" and new.max_entries != old.max_entries:
-            notes.append(f"note: ring_buffer stays {old.max_entries} bytes until a restart")
-        os.dup2(running[name], maps[name], inheritable=False)
-    return tuple(notes)
+    maps, notes = dict(shared), list[str]()
+    for definition in definitions:
+        if definition.name in shared:
+            notes += _check_shared(definition, shared[definition.name])
+        else:
+            maps[definition.name] = create_map(definition)
+            owner = kept if definition.name in _MAPS else needed
+            owner.callback(os.close, maps[definition.name])
+    return maps, notes
 
 
-def _protect(bpf: Any) -> None:
-    """Keep rules from ending process 1, the monitor, which waits for us, or what started it."""
-    from bcc.libbcc import lib
-
-    descriptor = lib.bpf_table_fd(bpf.module, b"protected")
-    for pid in {1, *ancestors(os.getppid())} if descriptor >= 0 else ():
-        Map.of(descriptor).update(struct.pack("<I", pid), bytes(4))
-
-
-def _fill_maps(plan: Plan, bpf: Any) -> None:
-    from bcc.libbcc import lib
-
-    for trie in plan.tries:
-        table = Map.of(lib.bpf_table_fd(bpf.module, f"{c_ident(trie.field)}_trie".encode()))
-        for prefix, mask in trie.entries:
-            table.update(trie.encode_key(prefix), trie.encode_mask(mask))
-    for grams in plan.grams:
-        table = Map.of(lib.bpf_table_fd(bpf.module, f"{c_ident(grams.field)}_grams".encode()))
-        table.update(bytes(4), grams.encode())
+def _check_shared(new: MapDefinition, descriptor: int) -> Iterator[str]:
+    """Yield what there is to say when `new` is to be the map that is there already."""
+    old = read_definition(new.name, descriptor)
+    if (new.key_size, new.value_size) != (old.key_size, old.value_size):
+        what = f"the map {new.name} of the program that runs is of another make"
+        raise host_lacks(what, "etracee was changed meanwhile; restart it")
+    if new.name == "events" and new.max_entries != old.max_entries:
+        yield f"note: ring_buffer stays {old.max_entries} bytes until a restart"
 
 
-def _fill_branches(plan: Plan, bcc: Any, bpf: Any) -> None:
-    """Load the functions for one event each, and put them where the hooks' functions find them."""
-    from bcc.libbcc import lib
+def _fill(image: Image, maps: Mapping[str, int], monitor: int) -> None:
+    """Put into maps what the program's constants are, and whom no rule may end.
 
-    for branch in plan.branches:
-        program = _load(bcc, bpf, "raw_tracepoint", branch.function)
-        table = Map.of(lib.bpf_table_fd(bpf.module, BRANCHES.encode()))
+    Those are process 1, the monitor, and what started it.
+    """
+    tables = {name: Map.of(maps[name]) for name in {name for name, _, _ in image.contents}}
+    for name, key, value in image.contents:
+        tables[name].update(key, value)
+    if _PROTECTED in maps:
+        protected = Map.of(maps[_PROTECTED])
+        for pid in {1, *ancestors(monitor)}:
+            protected.update(struct.pack("<I", pid), bytes(4))
+
+
+def _fill_branches(
+    branches: Iterable[Branch], maps: Mapping[str, int], programs: Mapping[str, int]
+) -> None:
+    """Put the functions for one event each where the others find them."""
+    for branch in branches:
+        table, program = Map.of(maps[BRANCHES]), programs[branch.function.name]
         for slot in branch.slots:
             table.update(struct.pack("<I", slot), struct.pack("<I", program))
 
 
-def _load(bcc: Any, bpf: Any, kind: str, function: str) -> int:
-    kinds = {"tracepoint": bcc.BPF.TRACEPOINT, "raw_tracepoint": bcc.BPF.RAW_TRACEPOINT}
-    with _collect_stderr() as said:
-        try:
-            return int(bpf.load_func(function.encode(), kinds[kind]).fd)
-        except Exception as error:
-            what = f"the kernel's verifier refuses {function}"
-            raise _refused(what, said(), str(error)) from None
+def _load_all(
+    functions: Sequence[Function],
+    maps: Mapping[str, int],
+    generation: int,
+    kept: contextlib.ExitStack,
+) -> dict[str, int]:
+    """Load the functions, and return their descriptors by name; they are closed with `kept`.
+
+    The verifier takes most of the time, and works for each on its own: all processors are used.
+    """
+    waiting = sorted(functions, key=lambda function: len(function.code))
+    programs: dict[str, int] = {}
+    problems: list[Exception] = []
+
+    def work() -> None:
+        while waiting and not problems:
+            with contextlib.suppress(IndexError):
+                function = waiting.pop()
+                try:
+                    programs[function.name] = _load(function, maps, generation)
+                except Exception as error:
+                    problems.append(error)
+
+    workers = min(len(os.sched_getaffinity(0)), len(functions))
+    threads = [threading.Thread(target=work) for _ in range(workers - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    for descriptor in programs.values():
+        kept.callback(os.close, descriptor)
+    if problems:
+        raise problems[0]
+    return programs
 
 
-def _attach(hook: Hook, program: int) -> int:
-    from bcc.libbcc import lib
+def _load(function: Function, maps: Mapping[str, int], generation: int) -> int:
+    code = function.link(maps, generation)
+    with contextlib.suppress(OSError):
+        return load_program(function.kind, code, name=function.name)
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    try:
+        return load_program(function.kind, code, name=function.name, log=log)
+    except OSError as error:
+        what = f"the kernel's verifier refuses {function.name}"
+        said = log.value.decode("utf-8", "replace")
+        raise refused(what, said, str(error.strerror)) from None
 
-    if hook.kind == "tracepoint":
-        group, _, name = hook.name.partition(":")
-        result = lib.bpf_attach_tracepoint(program, group.encode(), name.encode())
-    else:
-        result = lib.bpf_attach_raw_tracepoint(program, hook.name.encode())
-    if result < 0:
-        code = ctypes.get_errno()
+
+def _attach(stub: Stub, program: int) -> int:
+    try:
+        if stub.function.kind == "raw_tracepoint":
+            return attach_raw_tracepoint(stub.hook, program)
+        tracefs = find_tracefs()
+        if tracefs is None:
+            hint = f"mount -t tracefs tracefs {TRACEFS}"
+            raise host_lacks(f"cannot attach to {stub.hook}: tracefs is not mounted", hint)
+        return attach_tracepoint(tracefs, stub.hook, program)
+    except OSError as error:
         hint = "this kernel has no such tracepoint; `etracee doctor` says what it offers"
-        raise host_lacks(f"cannot attach to {hook.name}: {os.strerror(code)}", hint)
-    return int(result)
+        raise host_lacks(f"cannot attach to {stub.hook}: {error.strerror}", hint) from None
 
 
-@contextlib.contextmanager
-def _collect_stderr() -> Iterator[Any]:
-    """Keep what BCC, clang and libbpf print on descriptor 2, and give it to whoever asks."""
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-
-        def said() -> str:
-            file.seek(0)
-            return file.read().decode("utf-8", "replace")
-
-        try:
-            yield said
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-def _refused(what: str, said: str, error: str) -> ProblemsError:
+def refused(what: str, said: str, error: str) -> ProblemsError:
+    """Return the exception for a program that clang or the kernel refuses, with what it said."""
     lines = [line for line in said.splitlines() if line.strip()] or [error]
     told = [line for line in lines if "error:" in line][:10] or lines[-10:]
     problems = [

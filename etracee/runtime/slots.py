@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 from etracee.kernel.bpf import RETURN_0, Map, load_program, recursion_misses
-from etracee.runtime.handover import Loaded, Place
+from etracee.runtime.loaded import Loaded, Place
 
 _SLOTS = ("tracepoints", "raw_tracepoints")
 

@@ -20,13 +20,13 @@ from sigma.policy.regex_engine import RegexEngine, RegexPattern
 from sigma.rule import SigmaRule, SigmaRuleBase
 
 from etracee.catalog import Catalog
+from etracee.inputs import LARGEST
 from etracee.plan.resolve import resolve_rules
 from etracee.problems import ProblemsError, wrong
 from etracee.profile.written import Located
 from etracee.rules import load_rules
 from etracee.sigma.clauses import NotExpressibleError
 from etracee.sigma.convert import Rule, convert_rule
-from etracee.source import LARGEST
 
 HEADER = """\
 # Imported from Sigma rules by `etracee rules import-sigma`. The authors and Sigma's ids stand with

@@ -21,7 +21,8 @@ from etracee.gate import TreeGate
 from etracee.generations import Generations
 from etracee.kernel.bpf import Map
 from etracee.problems import ExitCode
-from etracee.runtime.compiler import Compiler, Order
+from etracee.runtime.compiler import Compiler
+from etracee.runtime.order import Order
 
 PATIENCE = 30.0
 """Seconds that a command and its descendants may take."""
@@ -128,7 +129,7 @@ def attach_rules(names: tuple[str, ...]) -> Iterator[LiveRules]:
     with tempfile.TemporaryDirectory(prefix="etracee-") as directory:
         profile = Path(directory) / "live.yaml"
         profile.write_text(_PROFILE)
-        order = Order(str(profile), names, tree=True, alerts_only=True)
+        order = Order(str(profile), names, tree=True, alerts_only=True, use_cache=False)
         with contextlib.closing(Compiler(order)) as compiler:
             compiler.start()
             loaded, module = compiler.finish()

@@ -8,6 +8,7 @@ that is what a hook's function has: captures, tests and look-ups in their order,
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,8 +30,9 @@ from etracee.render.cview import view_program
 from etracee.render.environment import environment
 from etracee.render.program import name_offset
 from etracee.render.views import EventView, Step
-from etracee.runtime.handover import Running
-from etracee.runtime.load import OFFSETS, PROGRAM, load_and_attach
+from etracee.runtime.clang import OFFSETS, PROGRAM, compile_image
+from etracee.runtime.load import load_image
+from etracee.runtime.loaded import Running
 from etracee.runtime.ring import Ring
 
 UNMAPPED = 8
@@ -115,14 +117,17 @@ def prove(plan: Plan, directory: Path) -> Proof:
     program = render_program(plan)
     view = view_program(plan, name_offset)
     layouts = {c_ident(event.name): event.layout for event in plan.events}
-    source = program.c + "".join(_function(e, layouts[e.name]) for e in view.events)
-    (directory / PROGRAM).write_text(source)
     (directory / OFFSETS).write_text(render_offsets(Btf(), program.offsets))
     (directory / "decoder.py").write_text(program.python)
     hooks = {e.name: Hook("raw_tracepoint", "", str(_name(e.name)), 0) for e in plan.events}
     attached = frozenset(hook.stub for hook in hooks.values())
+    functions = [_function(e, layouts[e.name]) for e in view.events]
+    functions += [f"int {stub}(void *ctx) {{ return 0; }}\n" for stub in attached]
+    (directory / PROGRAM).write_text(program.c + "".join(functions))
     running = Running(0, {}, attached, plan.attach, plan.typed_loads)
-    loaded = load_and_attach(replace(plan, hooks=tuple(hooks.values())), directory, running)
+    plan_of_calls = replace(plan, hooks=tuple(hooks.values()))
+    image = compile_image(plan_of_calls, directory, program.python, (), ())
+    loaded = load_image(image, running, os.getpid())
     return Proof(
         plan=plan,
         programs={name: loaded.programs[hook.function] for name, hook in hooks.items()},

@@ -19,7 +19,7 @@ from etracee.kernel.offsets import render_offsets
 from etracee.plan import Plan, Request, make_plan
 from etracee.render import render_program
 from etracee.resources import bundled
-from etracee.runtime.load import import_bcc
+from etracee.runtime.clang import import_bcc
 from etracee.source_set import SourceSet, load_source_set
 
 RULE = {

@@ -9,6 +9,7 @@ Called as: vm_foreign.py PROFILE BTF ATTACH typed|helpers
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from dataclasses import replace
@@ -18,8 +19,9 @@ from etracee.kernel.btf import Btf
 from etracee.kernel.offsets import architecture_of, render_offsets
 from etracee.plan import Plan, Request, attach_by, make_plan
 from etracee.render import render_program
-from etracee.runtime.handover import Running
-from etracee.runtime.load import OFFSETS, PROGRAM, load_and_attach
+from etracee.runtime.clang import OFFSETS, PROGRAM, compile_image
+from etracee.runtime.load import load_image
+from etracee.runtime.loaded import Running
 from etracee.source_set import load_source_set
 
 
@@ -42,7 +44,8 @@ def main(profile: str, btf_path: str, attach: str, loads: str) -> None:
         (Path(directory) / OFFSETS).write_text(offsets)
         if loads == "typed":
             plan = replace(plan, hooks=(), branches=())
-        loaded = load_and_attach(plan, Path(directory), without_requests(plan))
+        image = compile_image(plan, Path(directory), program.python, (), ())
+        loaded = load_image(image, without_requests(plan), os.getpid())
     programs = len(loaded.programs) + len(plan.branches)
     print(f"{len(plan.events)} events, {programs} programs loaded")
 

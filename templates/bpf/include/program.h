@@ -70,7 +70,9 @@ static __always_inline u32 fill_slot(u16 *slot, s64 result, u32 limit)
 
 static __always_inline u32 read_string(char *to, u64 from, u16 *slot, u32 limit)
 {
-    return fill_slot(slot, read_user_text(to, limit + 2, (const void *)from), limit);
+    u32 length = fill_slot(slot, read_user_text(to, limit + 2, (const void *)from), limit);
+
+    return FORGOTTEN(length, from);
 }
 
 static __always_inline u32 read_kernel_string(char *to, const void *from, u16 *slot, u32 limit)
@@ -107,7 +109,7 @@ static __always_inline u32 read_vector(char *to, u64 vector, u16 *slot, u32 limi
             *slot = limit | CUT;
             return limit;
         }
-        used += result;
+        used = BOUND(used + result, mask);
     }
     *slot = vector ? used | CUT : 0;
     return used;

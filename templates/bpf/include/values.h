@@ -37,6 +37,18 @@
     })
 #define BOUNDED(text, offset, mask) ((text) + BOUND(offset, mask))
 
+/*
+ * The same value, of which the verifier knows nothing any more; nor does it know `unknown`, any
+ * number that was read. Where branches meet that had left different constants, it would follow the
+ * rest of the program for each of them.
+ */
+#define FORGOTTEN(value, unknown)                                              \
+    ({                                                                         \
+        u64 forgotten_ = (value);                                              \
+        asm volatile("%0 ^= %1\n\t%0 ^= %1" : "+&r"(forgotten_) : "r"(unknown)); \
+        forgotten_;                                                            \
+    })
+
 /* Without a branch, which clang would make of `!value`, and of this too if it saw through it. */
 static __always_inline u64 is_zero(u64 value)
 {
