@@ -99,6 +99,12 @@ def _stages(plan: Plan, event: EventPlan) -> Iterator[Stage]:
         yield Stage("count", tuple(names[begin : event.keyed]), f"count its key{ends}")
     if event.kills:
         yield Stage("kill", (), "end the process, where a rule that says so matches for sure")
+    if event.is_sent and event.gives_way:
+        marked = f", unless it has marks of rules {_STAYING}" if event.stays_for else ""
+        yield Stage("room", (), f"refuse it while the ring is over three quarters full{marked}")
+
+
+_STAYING = "of level high or above, or that end the process"
 
 
 def _counted(plan: Plan, event: EventPlan) -> Counted | None:

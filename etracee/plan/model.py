@@ -215,6 +215,10 @@ class EventPlan:
     """The same of the rules."""
     feeds: Feed | None
     """What the table of processes is told of every such event, if somebody reads of it."""
+    gives_way: bool = False
+    """Whether records are refused while the ring is nearly full."""
+    stays_for: int = 0
+    """Bits of a record's `rules` of which one keeps it from that."""
 
     @property
     def is_sent_anyway(self) -> bool:

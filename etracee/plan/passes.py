@@ -13,6 +13,7 @@ from etracee.plan.grams import build_grams
 from etracee.plan.keys import check_counted, lay_out_keys
 from etracee.plan.layout import lay_out
 from etracee.plan.model import Plan, Request, RulePlan
+from etracee.plan.precedence import give_way
 from etracee.plan.pushdown import kernel_tests, push_down
 from etracee.plan.resolve import resolve
 from etracee.plan.tries import build_tries
@@ -26,9 +27,9 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
 
     Names become events and fields (resolve), what they depend on of other events is added (feed),
     what somebody reads is found (demand), it gets its place in a record and, where it is counted,
-    in a key (lay out), what the kernel can decide is separated (push down), and every event gets
-    its hooks (attach): those of the cheapest way, see attach_by() for the others. What can never
-    happen is a warning.
+    in a key (lay out), what the kernel can decide is separated (push down), some events leave room
+    in the ring to others (precedence), and every event gets its hooks (attach): those of the
+    cheapest way, see attach_by() for the others. What can never happen is a warning.
     """
     resolved = resolve(profile, rules, request, catalog)
     resolved = replace(resolved, events=add_feeding(resolved.events, catalog))
@@ -46,6 +47,7 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
         for demand, layout in zip(demands, layouts, strict=True)
     )
     check_counted(profile, events)
+    events = give_way(events, resolved.rules)
     return Plan(
         profile=profile.name,
         version=profile.version,

@@ -128,6 +128,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         cgroups=any(isinstance(field.type, CgroupPath) for field in _captures(plan)),
         path_depth=MOST_DEPTH,
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
+        nearly_full=_nearly_full(plan),
         events=events,
         exec_events=tuple(event for event in events if flows.get(event.name) is Flow.EXEC),
         request_events=tuple(event for event in events if flows.get(event.name) is Flow.REQUEST),
@@ -175,6 +176,7 @@ class _EventBuilder:
             filters=filters,
             count=view_count(event, scratch_bytes(event), self.functions),
             ending="send.c.j2" if event.is_sent else "counted.c.j2",
+            refused_if=_refused_if(event),
             kills=c_int(event.kills),
             killed=c_int(1 << KILLED),
             sent=(Step("kill.c.j2"),) if event.kills else (),
@@ -387,6 +389,22 @@ def _replaced(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     for captured, step in zip(event.captures, captures, strict=True):
         if isinstance(captured.origin, FileOf):
             yield Step("capture/image_path.c.j2", step.name, mask=step.mask, limit=step.limit)
+
+
+def _nearly_full(plan: Plan) -> int:
+    """Return how many bytes of the ring are for all; 0 where nothing gives way."""
+    gives_way = any(event.gives_way and event.is_sent for event in plan.events)
+    return plan.options.ring_buffer // 4 * 3 if gives_way else 0
+
+
+def _refused_if(event: EventPlan) -> C:
+    """Return the test, with an operator behind it, of whether a record gives way to others."""
+    if not event.gives_way:
+        return C("")
+    if not event.stays_for:
+        return C("is_nearly_full() || ")
+    stays = c("*(const volatile u64 *)&r->rules & {bits}", bits=c_int(event.stays_for))
+    return c("(!({stays}) && is_nearly_full()) || ", stays=stays)
 
 
 def _kept(event: EventPlan) -> list[Slot]:

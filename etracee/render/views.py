@@ -166,6 +166,7 @@ class EventView:
     filters: FiltersView
     count: CountView | None
     ending: str
+    refused_if: C
     kills: C
     killed: C
     sent: tuple[Step, ...]
@@ -308,6 +309,7 @@ class ProgramView:
     cgroups: bool
     path_depth: int
     ring_pages: int
+    nearly_full: int
     events: tuple[EventView, ...]
     exec_events: tuple[EventView, ...]
     request_events: tuple[EventView, ...]
