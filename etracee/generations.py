@@ -151,9 +151,9 @@ class Generation:
             return True
         if "pending" not in self.maps:
             return False
-        threads = (
-            int.from_bytes(key, "little") for key in Map.of(self.maps["pending"]).iterate_keys()
-        )
+        pending = Map.of(self.maps["pending"])
+        calls = (pending.lookup(key) for key in list(pending.iterate_keys()))
+        threads = (int.from_bytes(call[:8], "little") for call in calls if call is not None)
         return any(Path(f"/proc/{thread}").exists() for thread in threads)
 
     def _count_requests(self) -> int:

@@ -35,7 +35,7 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     yield _array("tracepoints", "program array", 4, view.tracepoint_slots, 1)
     yield _array("raw_tracepoints", "program array", 4, view.raw_slots, 1)
     if view.tree:
-        yield _hash("tracked", "hash", 4, view.tracked_processes)
+        yield _hash("tracked", 4, view.tracked_processes)
     else:
         yield _array("config", "array", 12, 1, 1)
     yield _array("counts", "per-CPU array", 32, view.counters, cpus)
@@ -47,9 +47,9 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     if view.paths:
         yield _array("walks", "per-CPU array", WALK, 1, cpus)
     if any(hook.function == "sched_process_exit" and hook.events for hook in view.hooks):
-        yield _hash("ended", "LRU hash", 4, view.ended_processes, key=16)
+        yield _lru("ended", 4, view.ended_processes, cpus, key=16)
     if view.kills:
-        yield _hash("protected", "hash", 4, view.protected_processes)
+        yield _hash("protected", 4, view.protected_processes)
     yield from _counts(view, cpus)
     for grams in plan.grams:
         yield _array(f"{grams.field}_grams", "array", WORDS * 8, 1, 1)
@@ -66,27 +66,27 @@ def _tries(plan: Plan) -> Iterator[Map]:
 def _of_calls(view: ProgramView, cpus: int) -> Iterator[Map]:
     """Yield what is kept of calls from their entry to their exit."""
     if view.exec_events:
-        yield _hash("pending", "LRU hash", view.scratch_words * 8, 512)
+        yield _hash("pending", view.call_words * 8, view.calls, key=8)
         yield _array("previous", "program array", 4, 1, 1)
-        yield _hash("other_execs", "LRU hash", 4, view.other_execs, key=8)
+        yield _lru("other_execs", 4, view.other_execs, cpus, key=8)
         yield _array("abi_execs", "per-CPU array", 8, 1, cpus)
     if view.request_events:
         size = 8 * (view.request_words + (5 if view.opens else 4))
-        yield _hash("requests", "LRU hash", size, view.request_entries, key=8)
-        yield _hash("named_requests", "LRU hash", 8, view.request_entries, key=16)
+        yield _lru("requests", size, view.request_entries, cpus, key=8)
+        yield _lru("named_requests", 8, view.request_entries, cpus, key=16)
         yield _array("previous_requests", "program array", 4, 1, 1)
         yield _array("request_functions", "program array", 4, view.request_slots, 1)
         yield _array("ending", "per-CPU array", 24, 1, cpus)
     if any(hook.function == ABI_PROGRAMS for hook in view.hooks):
         yield _array("abi_programs", "per-CPU array", 8, 1, cpus)
     if view.opens:
-        yield _hash("closings", "LRU hash", 8, view.closing_processes)
+        yield _lru("closings", 8, view.closing_processes, cpus)
     if view.closes:
-        yield _hash("closing", "LRU hash", view.closing_bytes + 8, view.closing_threads)
+        yield _lru("closing", view.closing_bytes + 8, view.closing_threads, cpus)
     if view.pairs:
         yield _array("unpaired", "per-CPU array", 8, view.counters, cpus)
     if view.notes_entries:
-        yield _hash("begun", "hash", 16, view.timed_threads)
+        yield _hash("begun", 16, view.timed_threads)
 
 
 def _counts(view: ProgramView, cpus: int) -> Iterator[Map]:
@@ -104,6 +104,11 @@ def _array(name: str, kind: str, value: int, entries: int, copies: int) -> Map:
     return Map(name, kind, 4, value, entries, rounded * entries * copies)
 
 
-def _hash(name: str, kind: str, value: int, entries: int, key: int = 4) -> Map:
+def _hash(name: str, value: int, entries: int, key: int = 4, kind: str = "hash") -> Map:
     memory = entries * (HASH_ENTRY + -(-key // 8) * 8 + -(-value // 8) * 8)
     return Map(name, kind, key, value, entries, memory)
+
+
+def _lru(name: str, value: int, wanted: int, cpus: int, key: int = 4) -> Map:
+    """Return a map with LRU_ENTRIES of templates/bpf/include/program.h."""
+    return _hash(name, value, max(wanted, 512 + 128 * cpus), key, "LRU hash")

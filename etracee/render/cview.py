@@ -48,10 +48,10 @@ from etracee.render.requests import (
     replaced_slots,
     request_entries,
     request_slots,
-    request_words,
     view_request_hook,
 )
-from etracee.render.scratch import count_bytes, scratch_bytes, scratch_words
+from etracee.render.room import bytes_for_all, refused_if
+from etracee.render.scratch import count_bytes, largest_record, scratch_bytes, scratch_words
 from etracee.render.views import (
     EventView,
     ProgramView,
@@ -66,6 +66,8 @@ from etracee.types.texts import Texts
 
 TRACKED_PROCESSES = 65536
 """Processes that a program can follow, of a command and its descendants."""
+CALLS_UNDER_WAY = 512
+"""Calls for a new image that are between their entry and their end, at once; others are lost."""
 TIMED_THREADS = 65536
 """Threads of which the last entry is known, at once; the calls of others are counted."""
 CLOSING_THREADS = 4096
@@ -128,11 +130,13 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         cgroups=any(isinstance(field.type, CgroupPath) for field in _captures(plan)),
         path_depth=MOST_DEPTH,
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
-        nearly_full=_nearly_full(plan),
+        nearly_full=bytes_for_all(plan),
         events=events,
         exec_events=tuple(event for event in events if flows.get(event.name) is Flow.EXEC),
+        call_words=largest_record(plan, Flow.EXEC) // 8,
+        calls=CALLS_UNDER_WAY,
         request_events=tuple(event for event in events if flows.get(event.name) is Flow.REQUEST),
-        request_words=request_words(plan),
+        request_words=largest_record(plan, Flow.REQUEST) // 8,
         request_entries=request_entries(plan),
         request_slots=request_slots(plan),
         opens=opens(plan),
@@ -176,7 +180,7 @@ class _EventBuilder:
             filters=filters,
             count=view_count(event, scratch_bytes(event), self.functions),
             ending="send.c.j2" if event.is_sent else "counted.c.j2",
-            refused_if=_refused_if(event),
+            refused_if=refused_if(event),
             kills=c_int(event.kills),
             killed=c_int(1 << KILLED),
             sent=(Step("kill.c.j2"),) if event.kills else (),
@@ -389,22 +393,6 @@ def _replaced(event: EventPlan, captures: list[Step]) -> Iterator[Step]:
     for captured, step in zip(event.captures, captures, strict=True):
         if isinstance(captured.origin, FileOf):
             yield Step("capture/image_path.c.j2", step.name, mask=step.mask, limit=step.limit)
-
-
-def _nearly_full(plan: Plan) -> int:
-    """Return how many bytes of the ring are for all; 0 where nothing gives way."""
-    gives_way = any(event.gives_way and event.is_sent for event in plan.events)
-    return plan.options.ring_buffer // 4 * 3 if gives_way else 0
-
-
-def _refused_if(event: EventPlan) -> C:
-    """Return the test, with an operator behind it, of whether a record gives way to others."""
-    if not event.gives_way:
-        return C("")
-    if not event.stays_for:
-        return C("is_nearly_full() || ")
-    stays = c("*(const volatile u64 *)&r->rules & {bits}", bits=c_int(event.stays_for))
-    return c("(!({stays}) && is_nearly_full()) || ", stays=stays)
 
 
 def _kept(event: EventPlan) -> list[Slot]:

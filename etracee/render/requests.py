@@ -13,6 +13,7 @@ from etracee.plan import EventPlan, Plan
 from etracee.plan.attach import COMPLETED_REQUESTS, REFUSED_REQUESTS
 from etracee.render.filters import bytes_before, ones
 from etracee.render.lengths import bytes_told
+from etracee.render.scratch import largest_record
 from etracee.render.views import NOTHING, RequestView, Step
 from etracee.types import Type
 
@@ -260,12 +261,6 @@ def _is_opened(field: Field) -> bool:
     )
 
 
-def request_words(plan: Plan) -> int:
-    """Return the words of eight bytes that the largest record of a request takes."""
-    sizes = (event.layout.limit for event in plan.events if event.type.flow is Flow.REQUEST)
-    return -(-max(sizes, default=0) // 8)
-
-
 def request_slots(plan: Plan) -> int:
     """Return how large the array is of the functions for one event each."""
     return COMPLETED_REQUESTS + len(plan.events)
@@ -273,5 +268,5 @@ def request_slots(plan: Plan) -> int:
 
 def request_entries(plan: Plan) -> int:
     """Return how many requests are kept at a time."""
-    words = request_words(plan)
-    return min(KEPT_BYTES // (words * 8), MOST_KEPT) if words else 0
+    size = largest_record(plan, Flow.REQUEST)
+    return min(KEPT_BYTES // size, MOST_KEPT) if size else 0

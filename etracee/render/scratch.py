@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from etracee.catalog import Flow
 from etracee.fragments import C, c
 from etracee.plan import EventPlan, Plan
+from etracee.plan.layout import round_up
 from etracee.plan.tries import LONGEST_KEY
 from etracee.problems import Problem, ProblemsError
 from etracee.render.counts import key_room
@@ -46,6 +48,12 @@ def scratch_words(plan: Plan) -> int:
     if problems:
         raise ProblemsError(problems)
     return max(sizes.values()) // 8
+
+
+def largest_record(plan: Plan, flow: Flow) -> int:
+    """Return the bytes of the largest record of the events of `flow`, in whole words of 8 bytes."""
+    sizes = (event.layout.limit for event in plan.events if event.type.flow is flow)
+    return round_up(max(sizes, default=0), 8)
 
 
 def scratch_bytes(event: EventPlan) -> int:

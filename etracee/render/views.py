@@ -312,6 +312,8 @@ class ProgramView:
     nearly_full: int
     events: tuple[EventView, ...]
     exec_events: tuple[EventView, ...]
+    call_words: int
+    calls: int
     request_events: tuple[EventView, ...]
     request_words: int
     request_entries: int
