@@ -54,7 +54,7 @@ class Generation:
         self.maps = {name: fd for name, fd in loaded.maps.items() if name not in SHARED_MAPS}
         self.finishers = {f: fd for f, fd in loaded.programs.items() if f in _FINISHERS}
         self._counts = Map.of(self.maps["counts"], per_cpu=True)
-        self._lost: dict[str, int] = {}
+        self._lost: Counter[str] = Counter()
         self._tallies = Tallies(self.maps) if self.decoder.counted else None
         self._counted: Counter[str] = Counter()
         self._cut: Counter[str] = Counter()
@@ -64,10 +64,9 @@ class Generation:
     def read_counts(self) -> dict[str, Counts]:
         """Return the kernel's counters, added up over the processors."""
         totals = {}
-        for index, name in enumerate([*self.decoder.names, _TREE]):
-            raw = self._counts.lookup(struct.pack("<I", index)) or b""
-            rows = (Counts(*row) for row in struct.iter_unpack("<4Q", raw))
-            totals[name] = sum(rows, Counts())
+        for name, raw in zip([*self.decoder.names, _TREE], self._counts.read_array(), strict=True):
+            columns = zip(*struct.iter_unpack("<4Q", raw), strict=True)
+            totals[name] = Counts(*map(sum, columns))
         if not totals[_TREE].lost:
             del totals[_TREE]
         return totals
@@ -76,29 +75,28 @@ class Generation:
         """Return a counter of the kernel's by event; nothing where the program has none."""
         if counter not in self.maps:
             return {}
-        counts = Map.of(self.maps[counter], per_cpu=True)
-        totals = {}
-        for index, name in enumerate(self.decoder.names):
-            raw = counts.lookup(struct.pack("<I", index)) or b""
-            total = sum(count for (count,) in struct.iter_unpack("<Q", raw))
-            if total:
-                totals[name] = total
-        return totals
+        values = Map.of(self.maps[counter], per_cpu=True).read_array()
+        totals = {
+            name: sum(count for (count,) in struct.iter_unpack("<Q", raw))
+            for name, raw in zip(self.decoder.names, values, strict=False)
+        }
+        return {name: total for name, total in totals.items() if total}
 
-    def find_losses(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-        """Yield event, number and blind rules of what was lost since the last time.
+    def find_refused(self) -> dict[str, int]:
+        """Return, by event, how many the kernel could not send since the last time."""
+        lost = Counter({name: counts.lost for name, counts in self.read_counts().items()})
+        new = lost - self._lost
+        self._lost = lost
+        return new
 
-        What found no room to be counted is lost too; rules have seen it.
+    def find_unfitted(self) -> dict[str, int]:
+        """Return, by event, how many found no room to be counted since the last time.
+
+        Rules have seen these.
         """
-        for name, counts in self.read_counts().items():
-            count = counts.lost - self._lost.get(name, 0)
-            if count:
-                self._lost[name] = counts.lost
-                yield name, count, self._blind_rules(name)
         new = self._read_unfitted() - self._unfitted_seen
         self._unfitted_seen += new
-        for name, count in new.items():
-            yield name, count, ()
+        return new
 
     def take_counts(self) -> list[Count]:
         """Return what was counted since the last time."""
@@ -190,10 +188,13 @@ class Generation:
         for descriptor in self.finishers.values():
             os.close(descriptor)
 
-    def _blind_rules(self, name: str) -> tuple[str, ...]:
-        """Return the rules that did not see what was lost; a lost descendant is lost to all."""
+    def blind_rules(self, name: str) -> tuple[str, ...]:
+        """Return the rules that did not see what was lost.
+
+        A descendant is lost to all, and so is what may have been any event of a tracepoint.
+        """
         rules = [rule.id for rule in self.engine.rules]
-        if name == _TREE:
+        if name not in self.decoder.names:
             return tuple(rules)
         watching = self.decoder.rules_by_event[self.decoder.names.index(name)]
         return tuple(rules[index] for index in watching)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from etracee.clock import Clock
 from etracee.command import Command
 from etracee.decoding import Batch
-from etracee.event import Alert, Item, Loss
+from etracee.event import Alert, Item
 from etracee.gate import HostGate, TreeGate
 from etracee.generations import Generations
+from etracee.losses import Losses
 from etracee.reload import Reloader
 from etracee.runtime.compiler import Compiler
 from etracee.runtime.order import Order
@@ -66,7 +67,7 @@ class Monitor:
         self._ring = self.generations.ring
         self._gate = TreeGate(shared, self.command) if self.command else HostGate(shared)
         self._reloader = Reloader(self.order, self.generations, self._gate)
-        self._loss_seen = self.clock.now()
+        self._losses = Losses(self.generations, self.clock)
         self._next_count = time.monotonic() + self._count_interval
         is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup(1) leaves it
         self._ends_with_terminal = _has_terminal() and not is_ignored
@@ -89,6 +90,7 @@ class Monitor:
             close_all(self.sinks)
         summary = self.generations.summarize()
         summary.left_over = self._left_over
+        summary.ring_wanted = self._losses.ring_wanted
         summary.dropped = tuple((sink.name, sink.dropped) for sink in self.sinks if sink.dropped)
         return summary
 
@@ -102,7 +104,7 @@ class Monitor:
             if now >= next_loss:
                 next_loss = now + _LOSS_INTERVAL
                 self.clock.adjust()
-                self._report_losses()
+                self._deliver(list(self._losses.find()))
                 self.generations.retire()
             if now >= self._next_count:
                 self._report_counts()
@@ -201,7 +203,7 @@ class Monitor:
         while self._tick():
             pass
         self._report_counts()
-        self._report_losses()
+        self._deliver(list(self._losses.find(is_last=True)))
 
     @property
     def _count_interval(self) -> float:
@@ -213,13 +215,6 @@ class Monitor:
         counts = self.generations.take_counts()
         self._next_count = time.monotonic() + self._count_interval
         self._deliver(self._cut_to_limit(counts))
-
-    def _report_losses(self) -> None:
-        """Deliver what was lost of each event since the last time."""
-        start, self._loss_seen = self._loss_seen, self.clock.now()
-        for generation in self.generations.live():
-            for name, count, blind in generation.find_losses():
-                self._deliver([Loss(name, count, start, self._loss_seen, blind)])
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)

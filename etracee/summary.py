@@ -51,7 +51,10 @@ class Summary:
     unpaired: Counter[str] = field(default_factory=Counter)
     """Calls without what their entry tells: how long they took, what they close."""
     levels: set[str] = field(default_factory=set)
-    misses: int = 0
+    misses: Counter[str] = field(default_factory=Counter)
+    """How often the kernel has not called a hook, by event, or by tracepoint of several events."""
+    ring_wanted: int = 0
+    """Bytes of a ring that would have held what was lost at the worst; 0 where nothing was."""
     unfinished: int = 0
     """Requests of io_uring that had not ended when etracee did."""
     abi_programs: int = 0
@@ -71,7 +74,7 @@ class Summary:
     def lost(self) -> int:
         """Return all that was lost."""
         lost = sum(counts.lost for counts in self.counts.values())
-        return lost + self.unfitted.total() + self.misses + self.strays
+        return lost + self.unfitted.total() + self.misses.total() + self.strays
 
     def add(self, other: Summary) -> None:
         """Add what `other` has done to this."""
@@ -87,7 +90,7 @@ class Summary:
         self.cut_and_filtered.update(other.cut_and_filtered)
         self.unpaired.update(other.unpaired)
         self.levels |= other.levels
-        self.misses += other.misses
+        self.misses.update(other.misses)
         self.unfinished += other.unfinished
         self.abi_programs += other.abi_programs
         self.abi_execs += other.abi_execs

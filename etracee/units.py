@@ -6,6 +6,8 @@ import re
 
 _SIZE = re.compile(r"([1-9][0-9]*) ?(B|KiB|MiB|GiB)?")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+LARGEST_RING = 1 << 30
+"""Bytes of the largest ring buffer."""
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h)?")
 LONGEST = 3650 * 86_400
@@ -19,6 +21,13 @@ def parse_size(text: object) -> int:
     if match is None:
         raise ValueError("a size such as 8MiB or 65536 was expected")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def show_size(size: int) -> str:
+    """Return what parse_size() reads as `size`, in the largest unit that divides it."""
+    units = [(name, unit) for name, unit in _UNITS.items() if name and size % unit == 0]
+    name, unit = max(units, key=lambda pair: pair[1])
+    return f"{size // unit}{name}"
 
 
 def parse_duration(text: object) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from etracee.command import Command
 from etracee.sinks.queue import describe as describe_drops
 from etracee.summary import Summary
+from etracee.units import LARGEST_RING, show_size
 
 
 def describe(summary: Summary, process: Command | None) -> str:
@@ -36,14 +37,24 @@ def describe(summary: Summary, process: Command | None) -> str:
     if summary.unfinished:
         lines.append(f"not told of, since it had not ended, io_uring: {summary.unfinished}")
     lines += _describe_abi(summary)
-    if summary.misses:
-        lines.append(f"not run by the kernel, since another program ran: {summary.misses}")
+    lines += (
+        f"lost, since the kernel was in another program or in bpf(2), {name}: {count}"
+        for name, count in _some(summary.misses)
+    )
+    lines += _describe_ring(summary.ring_wanted)
     if summary.strays:
         lines.append(f"not read, since they came too late after a reload: {summary.strays}")
     lines += (f"dropped by {sink}: {describe_drops(drops)}" for sink, drops in summary.dropped)
     if process:
         lines.append(_describe_command(process))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _describe_ring(wanted: int) -> Iterator[str]:
+    if wanted > LARGEST_RING:
+        yield "no ring_buffer would have held what was lost: fewer events must be watched"
+    elif wanted:
+        yield f"what was lost would have fitted into options.ring_buffer: {show_size(wanted)}"
 
 
 def _describe_abi(summary: Summary) -> Iterator[str]:

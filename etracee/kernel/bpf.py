@@ -257,6 +257,30 @@ class Map:
                 key = found_keys[i * self.key_size : (i + 1) * self.key_size]
                 yield key, found[i * size : (i + 1) * size]
 
+    def read_array(self) -> list[bytes]:
+        """Return the values of an array in their order, each as lookup() returns it.
+
+        That is one call; of a per-CPU array since Linux 5.13, and one for each value before.
+        """
+        size = self._read_size
+        keys = ctypes.create_string_buffer(self.max_entries * self.key_size)
+        values = ctypes.create_string_buffer(self.max_entries * size)
+        last = ctypes.create_string_buffer(self.key_size)
+        attr = _BatchAttr(
+            out_batch=ctypes.addressof(last),
+            keys=ctypes.addressof(keys),
+            values=ctypes.addressof(values),
+            count=self.max_entries,
+            map_fd=self.fd,
+        )
+        try:
+            _bpf(_MAP_LOOKUP_BATCH, attr)
+        except OSError:
+            indexes = (struct.pack("<I", index) for index in range(self.max_entries))
+            return [self.lookup(index) or bytes(size) for index in indexes]
+        found = values.raw
+        return [found[at : at + size] for at in range(0, len(found), size)]
+
     def delete_all(self, keys: Sequence[bytes]) -> None:
         """Remove `keys`, all of which must be there, from a hash; since Linux 5.6."""
         joined = b"".join(keys)

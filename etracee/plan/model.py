@@ -294,6 +294,21 @@ class Plan:
     """Seconds between counts of what is counted."""
     warnings: tuple[Problem, ...]
 
+    def find_told(self) -> dict[str, str]:
+        """Return, by stub, what is not told of where the kernel skips it.
+
+        An event, or the tracepoint where it may be one of several. Stubs that only note that a call
+        has begun are left out: its end tells what is missing.
+        """
+        flows = {event.name: event.type.flow for event in self.events}
+        told: dict[str, str] = {}
+        for hook in self.hooks:
+            is_noted = hook.edge == "enter" and hook.event and flows[hook.event] is not Flow.ENTRY
+            if not is_noted:
+                name = hook.event or hook.name
+                told[hook.stub] = name if told.get(hook.stub, name) == name else hook.name
+        return told
+
     @property
     def title(self) -> C:
         """Return the profile's name and version, as a comment may show them."""

@@ -19,6 +19,7 @@ from etracee.profile.written import (
     Written,
     nothing_as_empty,
 )
+from etracee.units import LARGEST_RING
 
 DEFAULT_CONTEXT = ("pid", "ppid", "uid", "gid", "comm")
 
@@ -42,7 +43,7 @@ class WrittenOptions(Written):
         None, description="Bytes of an argument vector that are captured; 1024 unless told."
     )
     ring_buffer: (
-        Annotated[Size, Field(ge=1 << 16, le=1 << 30), AfterValidator(_power_of_two)] | None
+        Annotated[Size, Field(ge=1 << 16, le=LARGEST_RING), AfterValidator(_power_of_two)] | None
     ) = Field(None, description="Size of the ring buffer, a power of two; 8MiB unless told.")
     attach: Literal["auto", "tracepoint", "raw_tracepoint"] | None = Field(
         None, description="How programs are attached; auto takes the cheapest that loads."

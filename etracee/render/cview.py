@@ -52,6 +52,18 @@ from etracee.render.requests import (
 )
 from etracee.render.room import bytes_for_all, refused_if
 from etracee.render.scratch import count_bytes, largest_record, scratch_bytes, scratch_words
+from etracee.render.sizes import (
+    CALLS_UNDER_WAY,
+    CLOSING_BYTES,
+    CLOSING_PROCESSES,
+    CLOSING_THREADS,
+    ENDED_PROCESSES,
+    MOST_DEPTH,
+    OTHER_EXECS,
+    PROTECTED_PROCESSES,
+    TIMED_THREADS,
+    TRACKED_PROCESSES,
+)
 from etracee.render.views import (
     EventView,
     ProgramView,
@@ -63,27 +75,6 @@ from etracee.types.cgroup import CgroupPath
 from etracee.types.descriptor import DescriptorPath
 from etracee.types.path import KernelPath, Path
 from etracee.types.texts import Texts
-
-TRACKED_PROCESSES = 65536
-"""Processes that a program can follow, of a command and its descendants."""
-CALLS_UNDER_WAY = 512
-"""Calls for a new image that are between their entry and their end, at once; others are lost."""
-TIMED_THREADS = 65536
-"""Threads of which the last entry is known, at once; the calls of others are counted."""
-CLOSING_THREADS = 4096
-"""Threads of which it is known what they are closing, at once."""
-CLOSING_BYTES = 2048
-"""Room for a DescriptorPath; a power of two."""
-CLOSING_PROCESSES = 1024
-"""Processes of which it is known how often they have closed by io_uring."""
-ENDED_PROCESSES = 1024
-"""Processes that have been told to have ended, of those that end at once."""
-PROTECTED_PROCESSES = 1024
-"""Processes that no rule may end."""
-OTHER_EXECS = 1024
-"""Tasks within an execve that is not watched, at once."""
-MOST_DEPTH = 128
-"""Names and mounts of a path that are followed; trees on disk have about 60 at most."""
 
 _TEMPLATES = {
     Flow.SYSCALL: "syscall.c.j2",

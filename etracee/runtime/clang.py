@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from etracee.fragments import c_ident
-from etracee.kernel.bpf import MapDefinition, read_definition
+from etracee.kernel.bpf import MapDefinition, possible_cpus, read_definition
 from etracee.kernel.probe import find_tracefs
 from etracee.plan import Hook, Plan
 from etracee.problems import host_lacks
@@ -62,6 +62,7 @@ def compile_image(
     when it refuses the program.
     """
     bpf = _compile(directory)
+    told = plan.find_told()
     hooks = [hook for hook in plan.hooks if _is_offered(hook)]
     maps = _read_maps(bpf)
     names = {descriptor: definition.name for descriptor, definition in maps.items()}
@@ -87,7 +88,7 @@ def compile_image(
             Stub(function(stub, hook.kind), hook.name)
             for stub, hook in {hook.stub: hook for hook in hooks}.items()
         ),
-        places=tuple(Place(h.function, h.slots, h.slot, h.stub) for h in hooks),
+        places=tuple(Place(h.function, h.slots, h.slot, h.stub, told.get(h.stub)) for h in hooks),
         decoder=decoder,
         python=importlib.util.MAGIC_NUMBER,
         compiled=compile_decoder(decoder),

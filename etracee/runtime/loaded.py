@@ -38,12 +38,16 @@ OWN_MAPS = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a function belongs: into slot `slot` of the map `slots`, from which `stub` calls it."""
+    """Where a function belongs: into slot `slot` of the map `slots`, from which `stub` calls it.
+
+    `tells` is what is lost where the kernel skips the stub: see Plan.find_told().
+    """
 
     function: str
     slots: str
     slot: int
     stub: str
+    tells: str | None
 
 
 @dataclass(frozen=True)

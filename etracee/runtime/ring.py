@@ -15,10 +15,14 @@ _BUSY, _DISCARD = 1 << 31, 1 << 30
 
 
 class Ring:
-    """A mapped ring of `size` bytes, a power of two."""
+    """A mapped ring of `size` bytes, a power of two.
+
+    `fullest` are the most bytes that were found in it, and `records` how many were taken from it.
+    """
 
     def __init__(self, fd: int, size: int) -> None:
         page = mmap.PAGESIZE
+        self.size, self.fullest, self.records = size, 0, 0
         self._mask = size - 1
         self._consumer_map = mmap.mmap(fd, page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         self._data_map = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
@@ -45,8 +49,8 @@ class Ring:
         What is taken is free for the kernel again.
         """
         at = self._consumer[0]
-        begin = at & self._mask
-        place, end = begin, begin + min(self._producer[0] - at, most)
+        begin, there = at & self._mask, self._producer[0] - at
+        place, end = begin, begin + min(there, most)
         headers, shift, found = self._headers, _HEADER - begin, []
         while place < end:
             length = headers[place >> 2]
@@ -57,4 +61,6 @@ class Ring:
             place += ((length & ~_DISCARD) + _HEADER + 7) & ~7
         taken = self._data[begin:place].tobytes()
         self._consumer[0] = at + place - begin
+        self.fullest = max(self.fullest, there)
+        self.records += len(found)
         return taken, found

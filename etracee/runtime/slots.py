@@ -6,6 +6,7 @@ import contextlib
 import os
 import struct
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from etracee.kernel.bpf import RETURN_0, Map, load_program, recursion_misses
@@ -26,7 +27,8 @@ class Slots:
         self._places: dict[str, Place] = {}
         self._stubs: dict[str, int] = {}
         self._links: dict[str, int] = {}
-        self._misses = 0
+        self._tell: dict[str, str] = {}
+        self._missed: Counter[str] = Counter()
         self._detaching = threading.Thread()
 
     @property
@@ -40,9 +42,17 @@ class Slots:
         return frozenset(self._links)
 
     @property
-    def misses(self) -> int:
-        """Return how often the kernel has left out a hook because another program ran."""
-        return self._misses + sum(map(_read_misses, self._stubs.values()))
+    def misses(self) -> Counter[str]:
+        """Return how often the kernel has left out a hook because another program ran.
+
+        By event, or by tracepoint where the hook is for several. What is left out at the entry of
+        a call that is told of at its end is not counted.
+        """
+        found = self._missed.copy()
+        for stub, name in self._tell.items():
+            if stub in self._stubs:
+                found[name] += _read_misses(self._stubs[stub])
+        return +found
 
     def fill(self, loaded: Loaded) -> None:
         """Let the functions of `loaded` run from now on, and no others.
@@ -62,6 +72,7 @@ class Slots:
         self._places = places
         self._stubs |= loaded.stubs
         self._links |= loaded.links
+        self._tell |= {place.stub: place.tells for place in loaded.places if place.tells}
         if unneeded:
             self._remove(unneeded, self._links.keys() - {place.stub for place in loaded.places})
 
@@ -77,7 +88,8 @@ class Slots:
         """
         descriptors: list[int] = []
         for stub in stubs:
-            self._misses += _read_misses(self._stubs[stub])
+            if stub in self._tell:
+                self._missed[self._tell[stub]] += _read_misses(self._stubs[stub])
             descriptors += (self._links.pop(stub), self._stubs.pop(stub))
         arguments = (descriptors, [(self._maps[place.slots], place.slot) for place in places])
         self._detaching = threading.Thread(target=_clear, args=arguments, daemon=True)

@@ -116,8 +116,8 @@ class LiveRules:
     def _count_lost(self) -> int:
         """Return what was lost since the last time."""
         before, self._misses = self._misses, self._generations.slots.misses
-        lost = sum(count for _, count, _ in self._generations.current.find_losses())
-        return lost + self._misses - before
+        missed = (self._misses - before).total()
+        return sum(self._generations.current.find_refused().values()) + missed
 
 
 @contextlib.contextmanager

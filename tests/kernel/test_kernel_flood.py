@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +66,16 @@ int main(int argc, char **argv)
 
 
 def flood(
-    etracee: Etracee, work: Path, rules: list[dict[str, Any]], opens: int = OPENS, each: int = EACH
+    etracee: Etracee,
+    work: Path,
+    rules: Sequence[dict[str, Any]] = (),
+    each: int = EACH,
+    ring: str = "64KiB",
 ) -> Run:
-    """Run the flood with a ring that holds some 500 of its opens."""
+    """Run the flood, by default with a ring that holds some 400 of its opens."""
     path = work / "rules.yaml"
     profile: dict[str, Any] = {
-        "options": {"ring_buffer": "64KiB"},
+        "options": {"ring_buffer": ring},
         "events": {
             "openat": {"filter": f"filename startswith {work}/n/"},
             "execve": {"filter": "filename = /bin/true"},
@@ -76,9 +83,9 @@ def flood(
         },
     }
     if rules:
-        path.write_text(repr({"rules": rules}))
+        path.write_text(json.dumps({"rules": rules}))
         profile["rules"] = [str(path)]
-    words = [str(opens), str(each), str(RUNS), "/bin/true"]
+    words = [str(OPENS), str(each), str(RUNS), "/bin/true"]
     return etracee.run(profile, compile_c(work, FLOOD), f"{work}/n/", *words)
 
 
@@ -122,7 +129,7 @@ def check_runs(run: Run) -> None:
 
 
 def test_without_rules_a_flood_leaves_room_to_processes(etracee: Etracee, work: Path) -> None:
-    run = flood(etracee, work, [])
+    run = flood(etracee, work)
     lost = check_told(run, MADE)
     assert lost["openat"] > OPENS // 2
     check_runs(run)
@@ -172,5 +179,16 @@ def test_without_a_grave_rule_all_have_the_whole_ring(etracee: Etracee, work: Pa
     run = etracee.run(profile, compile_c(work, FLOOD), *words)
     check_told(run, {"openat": OPENS})
     whole = len(run.of("openat"))
-    part = len(flood(etracee, work, []).of("openat"))
+    part = len(flood(etracee, work).of("openat"))
     assert part < whole < OPENS
+
+
+def test_the_ring_that_would_have_held_it_does(etracee: Etracee, work: Path) -> None:
+    said = re.search(
+        r"would have fitted into options.ring_buffer: (\S+)", flood(etracee, work).stderr
+    )
+    assert said is not None
+    assert said[1] in ("1MiB", "2MiB"), "5,000 events of about 170 bytes, and not much more"
+    run = flood(etracee, work, ring=said[1])
+    assert not check_told(run, MADE)
+    assert "options.ring_buffer" not in run.stderr

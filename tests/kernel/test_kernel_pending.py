@@ -82,7 +82,7 @@ static void *run(void *nothing)
     return nothing;
 }
 
-/* COUNT BROKEN TOOL: processes that end in the midst of an execve by a thread that is not the first. */
+/* COUNT BROKEN TOOL: processes that end within an execve of a thread that is not the first. */
 int main(int argc, char **argv)
 {
     words = argv + 2;
