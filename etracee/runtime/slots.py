@@ -46,7 +46,9 @@ class Slots:
         """Return how often the kernel has left out a hook because another program ran.
 
         By event, or by tracepoint where the hook is for several. What is left out at the entry of
-        a call that is told of at its end is not counted.
+        a call that is told of at its end is not counted. At tracepoints of calls the kernel does so
+        while bpf(2) reads or writes a map on that processor, and counts it since Linux 6.7
+        (trace_call_bpf, kernel/trace/bpf_trace.c).
         """
         found = self._missed.copy()
         for stub, name in self._tell.items():

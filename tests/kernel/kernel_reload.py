@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernel_run import Run, Running, until
+from kernel_run import Run, Running, exact, exact_list, unique_comm, until
 
 
 @dataclass
@@ -76,9 +76,9 @@ class Reloaded:
         return kinds
 
     def resident(self) -> int:
-        """Return the memory of the process in kB."""
+        """Return the memory of the process in kB, without what it shares with the kernel."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        found = re.search(r"RssAnon:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1])
 
@@ -107,3 +107,53 @@ def open_file(path: Path) -> None:
 
 def opens_below(directory: Path) -> dict[str, str]:
     return {"filter": f"filename startswith {directory}/"}
+
+
+def check_once(found: list[bytes | None], prefix: Path, count: int, lost: int) -> None:
+    """Hold what was reported against the names that were made: each once, but for what was lost."""
+    wanted = collections.Counter(f"{prefix}{number}".encode() for number in range(count))
+    got = collections.Counter(name for name in found if name is not None)
+    missing, more = wanted - got, got - wanted
+    assert missing.total() <= lost, f"{missing.total()} of {count} missing, as {min(missing)!r}"
+    assert not more, f"{len(more)} reported more than once, such as {min(more)!r}"
+
+
+def lost_of(run: Run) -> collections.Counter[str]:
+    """Return what is told lost by event; what may be several events counts for each of them."""
+    told: collections.Counter[str] = collections.Counter()
+    for item in run.items:
+        if item["type"] == "lost":
+            told[item["event"]] += item["count"]
+    several = told["sched_process_exec"]
+    told["exec"] += several
+    told["execve"] += several
+    told["exit"] += told["sched_process_exit"]
+    for name in ("openat", "execve"):
+        told[name] += told["sys_exit"]
+    return told
+
+
+def check_load(run: Run, directory: Path, opened: int, ran: int) -> None:
+    """Hold the events against what two loads made: all names, and an exit for each tool.
+
+    What is told lost may be missing, and nothing else.
+    """
+    lost = lost_of(run)
+    opens, runs = directory / "o-", directory / "r-"
+    names = [exact(event, "filename") or b"" for event in run.of("openat")]
+    made = [name for name in names if name.startswith(bytes(opens))]
+    check_once(made, opens, opened, lost["openat"])
+    vectors = [(exact_list(event, "argv") or [b""], event) for event in run.of("execve")]
+    told = [(words[0], event) for words, event in vectors if words[0].startswith(bytes(runs))]
+    check_once([name for name, _ in told], runs, ran, lost["execve"])
+    tools = ran - (ran + 3) // 4
+    began = collections.Counter(event["pid"] for _, event in told if event["ret"] == 0)
+    for name, other in (("exit", lost["exit"]), ("exec", lost["exec"])):
+        found = collections.Counter(e["pid"] for e in run.of(name) if e["comm"] == TOOL)
+        assert tools - other <= found.total() <= tools, f"an {name} for each tool that ran"
+        differing = (began - found).total() + (found - began).total()
+        assert differing <= other + lost["execve"], f"{name} and execve of the same processes"
+
+
+TOOL = unique_comm()
+"""The name of the program that a load runs."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import ctypes
 import json
 import os
@@ -12,22 +11,27 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel_reload import Reloaded, children, is_pending, open_file, opens_below, write
+from kernel_reload import (
+    TOOL,
+    Reloaded,
+    check_load,
+    children,
+    is_pending,
+    lost_of,
+    open_file,
+    opens_below,
+    write,
+)
 from kernel_run import (
     PATIENCE,
     Etracee,
-    Run,
     compile_c,
-    exact,
-    exact_list,
     script,
-    unique_comm,
     until,
 )
 
@@ -92,37 +96,6 @@ def count_of(load: subprocess.Popen[bytes]) -> int:
     return int(load.communicate(timeout=PATIENCE)[0])
 
 
-def check_once(found: list[bytes | None], prefix: Path, count: int) -> None:
-    """Hold what was reported against the names that were made: each once."""
-    wanted = collections.Counter(f"{prefix}{number}".encode() for number in range(count))
-    got = collections.Counter(name for name in found if name is not None)
-    missing, more = wanted - got, got - wanted
-    assert not missing, f"{len(missing)} of {count} not reported, such as {min(missing)!r}"
-    assert not more, f"{len(more)} reported more than once, such as {min(more)!r}"
-
-
-def check_load(run: Run, directory: Path, opened: int, ran: int) -> None:
-    """Hold the events against what two loads made: all names, and an exit for each tool."""
-    opens, runs = directory / "o-", directory / "r-"
-    names = [exact(event, "filename") or b"" for event in run.of("openat")]
-    check_once([name for name in names if name.startswith(bytes(opens))], opens, opened)
-    vectors = [exact_list(event, "argv") or [b""] for event in run.of("execve")]
-    check_once([v[0] for v in vectors if v[0].startswith(bytes(runs))], runs, ran)
-    ended = [event["pid"] for event in run.of("exit") if event["comm"] == TOOL]
-    assert len(ended) == ran - (ran + 3) // 4, "an exit for each tool that ran"
-    began = [
-        event["pid"]
-        for event in run.of("execve")
-        if (exact_list(event, "argv") or [b""])[0].startswith(bytes(runs)) and event["ret"] == 0
-    ]
-    assert collections.Counter(began) == collections.Counter(ended)
-    images = [event["pid"] for event in run.of("exec") if event["comm"] == TOOL]
-    assert collections.Counter(images) == collections.Counter(ended), "an image for each, too"
-
-
-TOOL = unique_comm()
-
-
 def two_profiles(work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return profiles that watch the same calls with other fields, filters and hooks."""
     exits = {"filter": f"comm = {TOOL}"}
@@ -151,24 +124,25 @@ def test_under_load_every_call_is_reported_once(start: Start, work: Path) -> Non
     held = reloaded.held()
     reloaded.reload(other)
     reloaded.reload(plain)
-    resident, begin = reloaded.resident(), time.time_ns()
     opening = started(load, "open", work / "o-", stop)
     running = started(load, "run", work / "r-", stop, tool)
+    resident = []
     for number in range(RELOADS):
         reloaded.reload(plain if number % 2 else other)
+        resident.append(reloaded.resident())
     stop.touch()
     opened, ran = count_of(opening), count_of(running)
     until(lambda: reloaded.held() <= held, "no more descriptors than before", reloaded.running)
-    grown = reloaded.resident() - resident
+    grown = max(resident[RELOADS // 2 :]) - max(resident[: RELOADS // 2])
     run = reloaded.end()
     assert run.code == 0, run.stderr
     assert min(opened, ran) > 100 * RELOADS, f"the load made {opened} opens and {ran} runs"
     check_load(run, work, opened, ran)
-    lost = [item for item in run.items if item["type"] == "lost" and int(item["from"]) > begin]
-    assert not lost, f"nothing could be lost:\n{run.stderr}"
+    lost = lost_of(run).total()
+    assert lost <= (opened + ran) // 1000, f"{lost} lost of {opened + ran}:\n{run.stderr}"
     for name, counts in run.summary.items():
         assert counts.seen == counts.filtered + counts.sent + counts.lost, name
-    assert grown < 8_000, f"{grown} kB more after {RELOADS} reloads"
+    assert grown < 8_000, f"{grown} kB more in the second half: {resident}"
     own = [e for e in run.events if reloaded.pid in (e["pid"], e["ppid"])]
     assert not own, f"etracee reports what it does itself: {own[:3]}"
 
@@ -187,7 +161,7 @@ def test_a_command_is_followed_on(start: Start, work: Path, attach: str) -> None
     run = reloaded.wait()
     assert run.code == 0, run.stderr
     check_load(run, work, 0, int(run.stdout))
-    assert sum(counts.lost for counts in run.summary.values()) == 0
+    assert lost_of(run).total() <= int(run.stdout) // 1000, run.stderr
     assert len({event["pid"] for event in run.of("exit")}) == len(run.of("exit"))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hostc
 import pytest
+from explained import explained
 
 from etracee.plan import EventPlan, Request
 from etracee.render import render_program
@@ -78,3 +79,16 @@ def test_what_the_table_of_processes_is_told_stays(tmp_path: Path) -> None:
     found = events_of(tmp_path, {"openat": {}, "connect": {}}, asking)
     assert {name for name, event in found.items() if event.gives_way} == {"connect"}
     assert {name for name, event in found.items() if event.feeds} == {"fork", "exec", "exit"}
+
+
+def test_explain_says_what_gives_way(tmp_path: Path) -> None:
+    rules = (rule(["openat"], "filename = /etc/shadow", "high"),)
+    found = explained(tmp_path, {"events": {"execve": {}, "openat": {}}}, *rules)
+    said = {
+        event.name: [s.test for s in event.kernel if s.name == "room"] for event in found.events
+    }
+    refused = "refuse it while the ring is over three quarters full"
+    but = ", unless it has marks of rules of level high or above, or that end the process"
+    assert said == {"execve": [refused], "openat": [refused + but]}
+    (event,) = explained(tmp_path, {"events": {"openat": {}}}).events
+    assert not [stage for stage in event.kernel if stage.name == "room"]
