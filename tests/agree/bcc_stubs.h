@@ -80,8 +80,16 @@ static void *stub_longest(const struct stub_entries *all, const u8 *key, u64 siz
 #define BPF_RINGBUF_OUTPUT(name, pages)                                             \
     static struct {                                                                 \
         int (*ringbuf_output)(const void *, u64, u64);                              \
-    } name = {stub_output};
+        void *(*ringbuf_reserve)(u64);                                              \
+    } name = {stub_output, stub_query};
 #define BPF_RB_NO_WAKEUP 1
+#define BPF_RB_AVAIL_DATA 0
+
+/* The ring is empty. */
+static void *stub_query(u64 what)
+{
+    return 0;
+}
 
 /* The last record that was sent, for the test to look at. */
 u8 host_record[1 << 16];
