@@ -26,6 +26,7 @@ from etracee.operators.grams import WORDS
 from etracee.plan import EventPlan, Plan
 from etracee.plan.attach import RAW_SLOTS, TRACEPOINT_SLOTS
 from etracee.plan.pushdown import KILLED
+from etracee.render import sizes
 from etracee.render.abi import (
     ABI_ARGUMENTS,
     ABI_TEMPLATES,
@@ -52,18 +53,6 @@ from etracee.render.requests import (
 )
 from etracee.render.room import bytes_for_all, refused_if
 from etracee.render.scratch import count_bytes, largest_record, scratch_bytes, scratch_words
-from etracee.render.sizes import (
-    CALLS_UNDER_WAY,
-    CLOSING_BYTES,
-    CLOSING_PROCESSES,
-    CLOSING_THREADS,
-    ENDED_PROCESSES,
-    MOST_DEPTH,
-    OTHER_EXECS,
-    PROTECTED_PROCESSES,
-    TIMED_THREADS,
-    TRACKED_PROCESSES,
-)
 from etracee.render.views import (
     EventView,
     ProgramView,
@@ -98,7 +87,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
     flows = {event.name: event.type.flow for event in plan.events}
     return ProgramView(
         tree=plan.tree,
-        tracked_processes=TRACKED_PROCESSES,
+        tracked_processes=sizes.TRACKED_PROCESSES,
         loads=C("typed" if plan.typed_loads else "helper"),
         tracepoint_slots=TRACEPOINT_SLOTS,
         raw_slots=RAW_SLOTS,
@@ -108,24 +97,24 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         notes_entries=any(event.is_timed for event in plan.events),
         pairs=any(event.takes_time or event.closes for event in plan.events),
         closes=any(event.closes for event in plan.events),
-        closing_threads=CLOSING_THREADS,
-        closing_bytes=CLOSING_BYTES,
-        closing_processes=CLOSING_PROCESSES,
-        ended_processes=ENDED_PROCESSES,
-        protected_processes=PROTECTED_PROCESSES,
-        other_execs=OTHER_EXECS,
-        timed_threads=TIMED_THREADS,
+        closing_threads=sizes.CLOSING_THREADS,
+        closing_bytes=sizes.CLOSING_BYTES,
+        closing_processes=sizes.CLOSING_PROCESSES,
+        ended_processes=sizes.ENDED_PROCESSES,
+        protected_processes=sizes.PROTECTED_PROCESSES,
+        other_execs=sizes.OTHER_EXECS,
+        timed_threads=sizes.TIMED_THREADS,
         descriptors=has_paths or has_sockets,
         paths=has_paths,
         sockets=has_sockets,
         cgroups=any(isinstance(field.type, CgroupPath) for field in _captures(plan)),
-        path_depth=MOST_DEPTH,
+        path_depth=sizes.MOST_DEPTH,
         ring_pages=plan.options.ring_buffer // mmap.PAGESIZE,
         nearly_full=bytes_for_all(plan),
         events=events,
         exec_events=tuple(event for event in events if flows.get(event.name) is Flow.EXEC),
         call_words=largest_record(plan, Flow.EXEC) // 8,
-        calls=CALLS_UNDER_WAY,
+        calls=sizes.CALLS_UNDER_WAY,
         request_events=tuple(event for event in events if flows.get(event.name) is Flow.REQUEST),
         request_words=largest_record(plan, Flow.REQUEST) // 8,
         request_entries=request_entries(plan),
