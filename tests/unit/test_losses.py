@@ -114,6 +114,7 @@ def test_each_stub_names_what_is_lost_without_it(tmp_path: Path) -> None:
     assert plan.find_told() == {
         "attached_sched_process_exec": "sched_process_exec",
         "attached_i386_abi_program_started": "sched_process_exec",
+        "attached_task_rename": "task_rename",
         "attached_sched_process_exit": "sched_process_exit",
         "attached_sys_exit_execve": "execve",
         "attached_sys_exit_openat": "openat",
