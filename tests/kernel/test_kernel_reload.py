@@ -133,7 +133,7 @@ def test_under_load_every_call_is_reported_once(start: Start, work: Path) -> Non
     stop.touch()
     opened, ran = count_of(opening), count_of(running)
     until(lambda: reloaded.held() <= held, "no more descriptors than before", reloaded.running)
-    grown = max(resident[RELOADS // 2 :]) - max(resident[: RELOADS // 2])
+    grown = resident[-1] - resident[RELOADS // 2 - 1]
     run = reloaded.end()
     assert run.code == 0, run.stderr
     assert min(opened, ran) > 100 * RELOADS, f"the load made {opened} opens and {ran} runs"
@@ -142,7 +142,7 @@ def test_under_load_every_call_is_reported_once(start: Start, work: Path) -> Non
     assert lost <= (opened + ran) // 1000, f"{lost} lost of {opened + ran}:\n{run.stderr}"
     for name, counts in run.summary.items():
         assert counts.seen == counts.filtered + counts.sent + counts.lost, name
-    assert grown < 8_000, f"{grown} kB more in the second half: {resident}"
+    assert grown < 16_000, f"{grown} kB more in the second half: {resident}"
     own = [e for e in run.events if reloaded.pid in (e["pid"], e["ppid"])]
     assert not own, f"etracee reports what it does itself: {own[:3]}"
 
