@@ -42,12 +42,14 @@
  * number that was read. Where branches meet that had left different constants, it would follow the
  * rest of the program for each of them.
  */
+#ifndef FORGOTTEN
 #define FORGOTTEN(value, unknown)                                              \
     ({                                                                         \
         u64 forgotten_ = (value);                                              \
         asm volatile("%0 ^= %1\n\t%0 ^= %1" : "+&r"(forgotten_) : "r"(unknown)); \
         forgotten_;                                                            \
     })
+#endif
 
 /* Without a branch, which clang would make of `!value`, and of this too if it saw through it. */
 static __always_inline u64 is_zero(u64 value)
