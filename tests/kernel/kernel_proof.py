@@ -161,7 +161,7 @@ def _function(event: EventView, layout: EventLayout) -> str:
     )
 
 
-_GIVEN = ("capture/string.c.j2", "capture/strings.c.j2", "capture/bytes.c.j2")
+_GIVEN = tuple(f"capture/{name}.c.j2" for name in ("string", "strings", "bytes", "returned_bytes"))
 """What reads the memory of the process. The prepared record has all values of fixed size."""
 
 
