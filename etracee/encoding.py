@@ -13,29 +13,35 @@ import msgspec
 
 encode = msgspec.json.Encoder().encode
 MOST_PIECES = 4096
-"""Pieces of one kind that are remembered: at some 300 bytes each, about 1 MB."""
+LARGEST_PIECE = 1024
+"""Pieces of one kind that are remembered, and characters of each: 4 MB, were all the largest.
+
+Whoever opens files chooses their names: what is larger, or no text, is made anew each time.
+"""
 
 
 class Pieces(dict[Any, Any]):
-    """The JSON of raw values, made by `make` where it is not known yet.
+    """The JSON of raw values, a text or several, made by `make` where it is not known yet.
 
     None stands for values that a line cannot hold as they are, such as bytes that are no UTF-8.
     """
 
     __slots__ = ("_make",)
 
-    def __init__(self, make: Callable[[Any], object]) -> None:
+    def __init__(self, make: Callable[[Any], str | tuple[str, ...]]) -> None:
         super().__init__()
         self._make = make
 
-    def __missing__(self, raw: Hashable) -> object:
-        if len(self) >= MOST_PIECES:
-            self.clear()
+    def __missing__(self, raw: Hashable) -> str | tuple[str, ...] | None:
         try:
             made = self._make(raw)
         except UnicodeDecodeError:
-            made = None
-        self[raw] = made
+            return None
+        size = len(made) if isinstance(made, str) else sum(map(len, made))
+        if size <= LARGEST_PIECE:
+            if len(self) >= MOST_PIECES:
+                self.clear()
+            self[raw] = made
         return made
 
 

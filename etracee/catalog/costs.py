@@ -1,4 +1,4 @@
-"""What hooks cost a call, and which calls are made most: as known, or as this host was measured."""
+"""What hooks cost a call, and which calls are made most."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ class Costs:
     hooks: Mapping[str, HookCost]
     shares: Mapping[str, float]
     others: float
-    source: str
-    """Where the figures are from, in words."""
 
     def share(self, call: str) -> float:
         """Return the share of all calls that those named `call` are."""
@@ -49,4 +47,4 @@ def load_costs() -> Costs:
         for attach, written in data["hooks"].items()
     }
     shares = {name: float(value) / _THOUSAND for name, value in data["calls"].items()}
-    return Costs(hooks, shares, float(data["others"]) / _THOUSAND, "by the catalog's figures")
+    return Costs(hooks, shares, float(data["others"]) / _THOUSAND)
