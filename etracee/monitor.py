@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from etracee.clock import Clock
@@ -72,10 +72,16 @@ class Monitor:
         is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup(1) leaves it
         self._ends_with_terminal = _has_terminal() and not is_ignored
 
-    def run(self) -> Summary:
-        """Let events in, deliver them until the end, detach, drain, and say what was done."""
+    def run(self, announce: Callable[[], None]) -> Summary:
+        """Let events in, deliver them until the end, detach, drain, and say what was done.
+
+        `announce` is called when nothing is missed any more, before a command does anything.
+        """
         with _wake_on_signals() as signals:
-            self._gate.open()
+            for begin in (
+                (announce, self._gate.open) if self.command else (self._gate.open, announce)
+            ):
+                begin()
             self.generations.look_around()
             try:
                 self._loop(signals)

@@ -13,6 +13,7 @@ from etracee.generations import Generations
 from etracee.monitor import Limits, Monitor
 from etracee.problems import ExitCode, tell, wrong
 from etracee.runtime.compiler import CompilerFailedError
+from etracee.runtime.loaded import Loaded
 from etracee.runtime.order import Order
 from etracee.runtime.start import Start
 from etracee.sinks import Sink, open_sinks
@@ -46,8 +47,6 @@ def run(start: Start, order: Order, wishes: Wishes, command: Sequence[str]) -> i
         return error.code
     finally:
         start.close()
-    for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
-        tell(f"etracee: {note}")
     clock = Clock()
     as_lines = all(each.takes_lines for each in sinks)
     generations = Generations(loaded, module, clock, as_lines=as_lines)
@@ -56,13 +55,18 @@ def run(start: Start, order: Order, wishes: Wishes, command: Sequence[str]) -> i
     process = Command(command, stdout=None if wishes.output else 2) if command else None
     limits = Limits(wishes.duration, wishes.count, wishes.every)
     monitor = Monitor(generations, order, clock, sinks, limits, process)
-    summary = monitor.run()
+    summary = monitor.run(lambda: _announce(loaded))
     tell(describe(summary, process).rstrip("\n"))
     if monitor.failure:
         tell(f"etracee: {monitor.failure}")
         return ExitCode.INTERNAL
     finished = None if monitor.interrupted else process
     return _exit_code(summary, finished, wishes)
+
+
+def _announce(loaded: Loaded) -> None:
+    for note in (f"profile {loaded.profile}: {', '.join(loaded.files)}", *loaded.notes):
+        tell(f"etracee: {note}")
 
 
 def _sink(output: str | None, form: str | None, *, is_shared: bool) -> Sink:

@@ -106,6 +106,7 @@ def search(operand: CText, pattern: Pattern) -> CFunction | Refusal:
     u64 found = 0;
 
     for (u32 i = from; i <= {last}; i++) {{
+        COUNT_UP(i);
         if (i + {n} > length)
             break;
         found |= is_zero({differences});

@@ -38,6 +38,12 @@
 #define BOUNDED(text, offset, mask) ((text) + BOUND(offset, mask))
 
 /*
+ * In a loop that a variable ends early: clang would count down from that to zero, and before Linux
+ * 6.8 the verifier sees no end of it (d028f87517d6, "make the verifier tracks the "not equal" for regs").
+ */
+#define COUNT_UP(i) asm volatile("" : "+r"(i))
+
+/*
  * The same value, of which the verifier knows nothing any more; nor does it know `unknown`, any
  * number that was read. Where branches meet that had left different constants, it would follow the
  * rest of the program for each of them.
