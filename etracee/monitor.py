@@ -24,7 +24,7 @@ from etracee.sinks.base import Sink, SinkClosedError
 from etracee.sinks.queue import close_all
 from etracee.summary import Summary
 
-_BUSY_TICK, _IDLE_TICK = 0.005, 0.05
+BUSY_TICK, IDLE_TICK = 0.005, 0.05
 """Seconds between looks at the ring: what arrives waits no longer than the second."""
 _EAGER = 1.0
 """Seconds from the start on in which nothing waits longer than the first."""
@@ -118,7 +118,7 @@ class Monitor:
             if (end is not None and now >= end) or self._gate.is_done():
                 return
             is_busy = found or now < eager_until
-            wait = 0 if found > _BATCH // 2 else _BUSY_TICK if is_busy else _IDLE_TICK
+            wait = 0 if found > _BATCH // 2 else BUSY_TICK if is_busy else IDLE_TICK
             self._wait(signals, min(wait, end - now) if end is not None else wait)
 
     def _wait(self, signals: int, seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""What a profile costs: the same work with and without `etracee run`, in turns."""
+"""What a profile costs: the same work with and without `etracee run`, in turns; or a forecast."""

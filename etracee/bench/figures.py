@@ -39,7 +39,8 @@ class Traced:
 
     `delivered` are the events that were written. `not_run` counts how often the kernel left a
     program out because another one ran on that processor. `tracer_ns` is etracee's own processor
-    time, until everything was written.
+    time, until everything was written. `ring_bytes` are what the records took in the ring, headers
+    included, `written_bytes` what was written of them.
     """
 
     counts: Mapping[str, Counts]
@@ -47,6 +48,8 @@ class Traced:
     alerts: int
     not_run: int
     tracer_ns: int
+    ring_bytes: int = 0
+    written_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,32 @@ class EventFigures:
 
 
 @dataclass(frozen=True)
+class ByteFigures:
+    """Bytes over all rounds: what records took in the ring, and what was written of them.
+
+    Those of an event are None where there was none; those of a second are of the workload's time.
+    """
+
+    ring_per_event: float | None
+    ring_per_second: float
+    written_per_event: float | None
+    written_per_second: float
+
+
+@dataclass(frozen=True)
+class ProgramFigures:
+    """A function in the kernel, its name cut to 15 bytes, its instructions, and those verified.
+
+    The verifier counts an instruction once for each path on which it follows it; None before
+    Linux 5.16, which does not tell.
+    """
+
+    name: str
+    instructions: int
+    verified: int | None
+
+
+@dataclass(frozen=True)
 class WorkloadFigures:
     """What a profile costs one workload.
 
@@ -94,24 +123,33 @@ class WorkloadFigures:
     processor_ns_per_operation_without: Spread
     processor_ns_per_operation_added: Spread
     events: EventFigures
+    bytes: ByteFigures
     tracer_processor_ns_per_delivered_event: Spread | None
     tracer_share_of_processor: Spread
 
 
 @dataclass(frozen=True)
 class Report:
-    """One bench. Processors are None where nothing was pinned."""
+    """One bench. Processors are None where nothing was pinned.
+
+    How long a start takes is known up to the first event where a built-in workload makes such, and
+    up to where every hook is attached otherwise; the other of the two is None then. Memory is the
+    proportional set, without the ring that is mapped.
+    """
 
     profile: str
     rules: tuple[str, ...]
     alerts_only: bool
     watched: tuple[str, ...]
+    version: str
     kernel: str
     rounds: int
     workload_cpu: int | None
     tracer_cpu: int | None
-    tracer_start_to_attached_ms: Spread
+    tracer_launch_to_first_event_ms: Spread | None
+    tracer_launch_to_attached_ms: Spread | None
     tracer_memory_pss_kib: Spread
+    programs: tuple[ProgramFigures, ...]
     workloads: tuple[WorkloadFigures, ...]
 
 
@@ -143,6 +181,7 @@ def summarize(
         processor_ns_per_operation_without=spread_of([without for without, _ in processor]),
         processor_ns_per_operation_added=spread_of([traced - own for own, traced in processor]),
         events=_sum_events(expected, rounds),
+        bytes=_sum_bytes(rounds),
         tracer_processor_ns_per_delivered_event=None if expected == 0 else _tracer_ns(rounds),
         tracer_share_of_processor=spread_of([_tracer_share(one) for one in rounds]),
     )
@@ -169,6 +208,20 @@ def _sum_events(expected: int | None, rounds: Sequence[Round]) -> EventFigures:
         lost=total.lost + not_run,
         not_run=not_run,
         by_name=by_name,
+    )
+
+
+def _sum_bytes(rounds: Sequence[Round]) -> ByteFigures:
+    sent = sum(counts.sent for one in rounds for counts in one.tracer.counts.values())
+    delivered = sum(one.tracer.delivered for one in rounds)
+    ring = sum(one.tracer.ring_bytes for one in rounds)
+    written = sum(one.tracer.written_bytes for one in rounds)
+    seconds = sum(one.traced.wall_ns for one in rounds) / 1e9 or 1.0
+    return ByteFigures(
+        ring_per_event=ring / sent if sent else None,
+        ring_per_second=ring / seconds,
+        written_per_event=written / delivered if delivered else None,
+        written_per_second=written / seconds,
     )
 
 

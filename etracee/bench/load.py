@@ -58,6 +58,10 @@ class WorkerLoad:
         """Do one round."""
         return self._do(self._operations)
 
+    def run_once(self) -> Reading:
+        """Do a single operation."""
+        return self._do(1)
+
     def _calibrate(self) -> int:
         """Return the operations that take ROUND_SECONDS."""
         operations = 1

@@ -16,12 +16,13 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from etracee.kernel.bpf import Map
+from etracee.kernel.bpf import Map, ProgramInfo, open_program, read_program
 from etracee.summary import Counts
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 _MAP_FD_BY_ID, _OBJ_INFO = 14, 15
-_NAMES = ("config", "counts", "events")
+_SLOTS = ("tracepoints", "raw_tracepoints")
+_NAMES = ("config", "counts", "events", *_SLOTS)
 """What the program's maps are called (templates/bpf)."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -64,6 +65,17 @@ class TracerMaps:
             totals[name] = sum(rows, Counts())
         return totals
 
+    def read_programs(self) -> list[ProgramInfo]:
+        """Return the functions in the slots; a slot is read as the id of the program in it."""
+        found = []
+        for name in _SLOTS:
+            slots = Map.of(self._descriptors[name])
+            for slot in range(slots.max_entries):
+                number = slots.lookup(struct.pack("<I", slot))
+                if number is not None:
+                    found.append(read_program_by_id(int.from_bytes(number, "little")))
+        return found
+
     def close(self) -> None:
         """Let go of the maps."""
         self._consumer.close()
@@ -90,6 +102,22 @@ def find_maps(pid: int, events: Sequence[str]) -> TracerMaps | None:
     for descriptor in found.values():
         os.close(descriptor)
     return None
+
+
+def read_attached(pid: int) -> list[ProgramInfo]:
+    """Return the programs whose descriptors the process `pid` holds: what is attached."""
+    pattern = re.compile(r"^prog_id:\s*(\d+)$", re.MULTILINE)
+    numbers = [m[1] for text in _read_descriptors(pid) if (m := pattern.search(text))]
+    return [read_program_by_id(int(number)) for number in dict.fromkeys(numbers)]
+
+
+def read_program_by_id(number: int) -> ProgramInfo:
+    """Return what the kernel knows of the program with this id."""
+    descriptor = open_program(number)
+    try:
+        return read_program(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def count_not_run(pid: int) -> int:

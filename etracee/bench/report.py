@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from etracee.bench.figures import Report, Spread, WorkloadFigures
+from etracee.bench.figures import ByteFigures, Report, Spread, WorkloadFigures
 
 _HEADS = (
     ("", "workload"),
@@ -16,6 +16,7 @@ _HEADS = (
     ("", "least"),
     ("", "most"),
     ("", "added"),
+    ("CPU ns", "added"),
     ("events", "seen"),
     ("", "delivered"),
     ("", "lost"),
@@ -28,19 +29,38 @@ _UNDISTURBED = 0.9
 """Share of the time for which a workload must have its processor, for its times to be trusted."""
 
 
-def render_json(report: Report) -> str:
-    """Return one object; the names of its keys carry the units."""
-    return json.dumps(asdict(report), indent=2) + "\n"
+_BYTE_HEADS = (
+    ("", "workload"),
+    ("ring", "B/event"),
+    ("", "B/s"),
+    ("written", "B/event"),
+    ("", "B/s"),
+)
+
+
+def render_json(report: Report, others: Mapping[str, Report]) -> str:
+    """Return one object; the names of its keys carry the units.
+
+    What it is compared with stands in it under the names of `others`.
+    """
+    said = asdict(report) | {name: asdict(other) for name, other in others.items()}
+    return json.dumps(said, indent=2) + "\n"
 
 
 def render_table(report: Report) -> str:
     """Return an aligned table, a line for each workload, and what was measured how."""
-    rows = [list(column) for column in zip(*_HEADS, strict=True)]
-    for figures in report.workloads:
-        rows += _rows(figures)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    lines = [_align(row, widths) for row in rows]
-    return "\n".join([_describe(report), "", *lines, "", *_explain(report)]) + "\n"
+    times = [row for figures in report.workloads for row in _rows(figures)]
+    making = [figures for figures in report.workloads if figures.events.expected != 0]
+    sizes = [[figures.name, *_byte_cells(figures.bytes)] for figures in making]
+    tables = [*align(_HEADS, times), "", *align(_BYTE_HEADS, sizes), ""]
+    return "\n".join([_describe(report), "", *tables, *_explain(report)]) + "\n"
+
+
+def align(heads: Sequence[tuple[str, ...]], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table; heads are by column, in two lines."""
+    rows = [*zip(*heads, strict=True), *rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [_align(row, widths) for row in rows]
 
 
 def _describe(report: Report) -> str:
@@ -58,15 +78,16 @@ def _rows(figures: WorkloadFigures) -> list[list[str]]:
     wall = (figures.wall_ns_per_operation_without, figures.wall_ns_per_operation_added)
     events = _event_cells(figures)
     operations = f"{figures.operations_per_round:,}"
-    if figures.name != "command":
-        return [[figures.name, operations, *_time_cells(*wall), *events]]
     processor = (
         figures.processor_ns_per_operation_without,
         figures.processor_ns_per_operation_added,
     )
+    added = _signed(processor[1].median)
+    if figures.name != "command":
+        return [[figures.name, operations, *_time_cells(*wall), added, *events]]
     return [
-        ["wall time", operations, *_time_cells(*wall), *events],
-        ["CPU time", "", *_time_cells(*processor), *[""] * len(events)],
+        ["wall time", operations, *_time_cells(*wall), "", *events],
+        ["CPU time", "", *_time_cells(*processor), added, *[""] * len(events)],
     ]
 
 
@@ -90,14 +111,43 @@ def _event_cells(figures: WorkloadFigures) -> list[str]:
 
 
 def _explain(report: Report) -> list[str]:
-    start, memory = report.tracer_start_to_attached_ms, report.tracer_memory_pss_kib
     return [
         *(f"{figures.name}: {figures.does}" for figures in report.workloads),
-        f"etracee attached after {start.median:.0f} ms ({start.min:.0f} to {start.max:.0f}) "
-        f"and takes {memory.median / 1024:.1f} MiB.",
-        "Times are of one operation; events are those of all rounds and of the whole host.",
+        f"etracee {_tell_start(report)} and takes "
+        f"{report.tracer_memory_pss_kib.median / 1024:.1f} MiB besides the ring.",
+        _tell_programs(report),
+        "Times are of one operation; CPU time is that of the workload's own processes. "
+        "Events are those of all rounds and of the whole host.",
         *_warn_of_others(report),
     ]
+
+
+def _tell_start(report: Report) -> str:
+    first, attached = report.tracer_launch_to_first_event_ms, report.tracer_launch_to_attached_ms
+    start = first or attached
+    assert start is not None
+    what = "shows its first event" if first else "is attached"
+    return f"{what} after {start.median:.0f} ms ({start.min:.0f} to {start.max:.0f})"
+
+
+def _tell_programs(report: Report) -> str:
+    instructions, verified = count_instructions(report)
+    known = f"{verified:,}" if verified is not None else "an unknown number"
+    functions = f"{len(report.programs)} functions in the kernel"
+    return f"{functions} have {instructions:,} instructions; the verifier followed {known}."
+
+
+def count_instructions(report: Report) -> tuple[int, int | None]:
+    """Return the instructions of all functions, and those that the verifier followed, if known."""
+    verified = [each.verified for each in report.programs if each.verified is not None]
+    total = sum(each.instructions for each in report.programs)
+    return total, sum(verified) if len(verified) == len(report.programs) else None
+
+
+def _byte_cells(figures: ByteFigures) -> list[str]:
+    each = (figures.ring_per_event, figures.written_per_event)
+    ring, written = (_number(value) if value is not None else "-" for value in each)
+    return [ring, _number(figures.ring_per_second), written, _number(figures.written_per_second)]
 
 
 def _warn_of_others(report: Report) -> list[str]:
@@ -112,7 +162,7 @@ def _warn_of_others(report: Report) -> list[str]:
         return []
     return [
         f"The host was busy: a workload had its processor for {min(shares):.0%} of the time. "
-        "Measure again, or see processor_ns in --format json."
+        "Measure again, or believe the CPU time rather."
     ]
 
 

@@ -10,14 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from etracee.bench.figures import Traced
+from etracee.bench.figures import ProgramFigures, Traced
 from etracee.bench.load import environment
-from etracee.bench.maps import TracerMaps, count_not_run, find_maps
+from etracee.bench.maps import TracerMaps, count_not_run, find_maps, read_attached
 from etracee.problems import ExitCode, Problem, ProblemsError
 from etracee.summary import Counts
 
@@ -25,6 +25,8 @@ _PATIENCE = 120.0
 """Seconds after which what should have happened won't."""
 _LOOK = 0.005
 """Seconds between looks at whether etracee is attached, or has caught up."""
+_POKE, _FIRST_LOOK = 0.001, 2.0
+"""Seconds between events that are made while the first is waited for, and how long it may take."""
 _QUIET, _QUIET_LOOKS = 0.02, 50
 """Seconds over which a monitor with nothing to do uses little time, and how often to look."""
 _IDLE_SHARE = 0.1
@@ -57,19 +59,26 @@ class Order:
 class Tracer:
     """An etracee that runs, with every hook attached and enabled.
 
-    `start_ms` is the time from its launch until then.
+    `start_ms` is the time from its launch until then, and `first_event_ms` until its first line
+    could be read, where it was waited for and came.
     """
 
     process: subprocess.Popen[bytes]
     maps: TracerMaps
     output: IO[bytes]
     start_ms: float
+    first_event_ms: float | None
 
     @property
     def memory_kib(self) -> int:
-        """Return the memory of the process, shared pages counted by their share (PSS)."""
-        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
-        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+        """Return the memory of the process without the ring."""
+        return read_memory_kib(self.process.pid)
+
+    def read_programs(self) -> tuple[ProgramFigures, ...]:
+        """Return what is in the kernel: the functions, and what is attached and calls them."""
+        infos = [*self.maps.read_programs(), *read_attached(self.process.pid)]
+        known = {info.number: info for info in infos}.values()
+        return tuple(ProgramFigures(info.name, info.instructions, info.verified) for info in known)
 
     def observe(self) -> Observation:
         """Begin to observe; the figures are those from here to Observation.finish().
@@ -80,7 +89,9 @@ class Tracer:
         _catch_up(self)
         self.output.seek(0, os.SEEK_END)
         now, counts = time.time_ns(), self.maps.read_counts()
-        return Observation(self, not_run, counts, self.processor_ns(), now)
+        return Observation(
+            self, not_run, counts, self.processor_ns(), now, produced=self.maps.produced
+        )
 
     def processor_ns(self) -> int:
         """Return the processor time of the process so far."""
@@ -96,6 +107,7 @@ class Observation:
     counts: dict[str, Counts]
     processor_ns: int
     wall_ns: int
+    produced: int
 
     def finish(self) -> Traced:
         """Wait until etracee has written all that has happened, and return the figures.
@@ -105,6 +117,7 @@ class Observation:
         """
         tracer = self.tracer
         now, counts = time.time_ns(), tracer.maps.read_counts()
+        produced = tracer.maps.produced
         _catch_up(tracer)
         spent = tracer.processor_ns() - self.processor_ns
         written = tracer.output.read().split(b"\n")[:-1]
@@ -117,6 +130,8 @@ class Observation:
             alerts=alerts,
             not_run=count_not_run(tracer.process.pid) - self.not_run,
             tracer_ns=spent,
+            ring_bytes=produced - self.produced,
+            written_bytes=sum(map(len, lines)) + len(lines),
         )
 
 
@@ -128,11 +143,27 @@ def read_processor_ns(pid: int) -> int:
     return time.clock_gettime_ns(~pid << 3 | 2)
 
 
+def read_memory_kib(pid: int) -> int:
+    """Return the memory of a process, shared pages counted by their share (PSS).
+
+    What it maps of BPF maps, such as the ring, is left out: the profile says how large that is.
+    """
+    total, counts = 0, True
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if "-" in name.partition(" ")[0]:
+            counts = not line.endswith("anon_inode:bpf-map")
+        elif name == "Pss" and counts:
+            total += int(rest.split()[0])
+    return total
+
+
 @contextlib.contextmanager
-def start_tracer(order: Order) -> Iterator[Tracer]:
+def start_tracer(order: Order, poke: Callable[[], object] | None = None) -> Iterator[Tracer]:
     """Run etracee on the whole host, with its events as JSON to a file.
 
-    TracerFailedError when it ends by itself, or not well.
+    With `poke`, which makes an event, the first line is waited for. TracerFailedError when it ends
+    by itself, or not well.
     """
     with tempfile.TemporaryDirectory(prefix="etracee-bench-") as name, contextlib.ExitStack() as on:
         directory = Path(name)
@@ -141,9 +172,11 @@ def start_tracer(order: Order) -> Iterator[Tracer]:
         launched = time.monotonic()
         process = on.enter_context(_launch(order, directory, said))
         try:
+            first = _await_line(process, output, poke, order.watched) if poke else None
             maps = _await_attached(process, order.watched, said)
             on.callback(maps.close)
-            yield Tracer(process, maps, output, (time.monotonic() - launched) * 1e3)
+            attached = (time.monotonic() - launched) * 1e3
+            yield Tracer(process, maps, output, attached, first and (first - launched) * 1e3)
             _end(process, said)
         finally:
             if process.poll() is None:
@@ -156,6 +189,35 @@ def _launch(order: Order, directory: Path, said: IO[bytes]) -> subprocess.Popen[
     words += ["--alerts-only"] * order.alerts_only
     words += ["--output", str(directory / "events.json"), "--format", "json"]
     return subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=said, env=environment())
+
+
+def _await_line(
+    process: subprocess.Popen[bytes],
+    output: IO[bytes],
+    poke: Callable[[], object],
+    watched: Sequence[str],
+) -> float | None:
+    """Return when the first line is there; None when none comes although all is attached.
+
+    The profile may filter what `poke` makes. Whether all is attached is looked at but seldom, since
+    that takes time from etracee.
+    """
+    look = time.monotonic() + _FIRST_LOOK
+    while process.poll() is None:
+        poke()
+        now = time.monotonic()
+        if os.fstat(output.fileno()).st_size:
+            return now
+        if now > look:
+            look = now + _FIRST_LOOK
+            maps = find_maps(process.pid, watched)
+            if maps:
+                is_enabled = maps.is_enabled
+                maps.close()
+                if is_enabled:
+                    return None
+        time.sleep(_POKE)
+    return None
 
 
 def _await_attached(

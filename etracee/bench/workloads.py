@@ -47,6 +47,12 @@ def choose_workloads(watched: Collection[str]) -> tuple[Workload, ...]:
     return (*unwatched[:1], *(each for each in WORKLOADS if set(each.makes) & set(watched)))
 
 
+def choose_call(watched: Collection[str]) -> Workload:
+    """Return a null call, one that is not among the events `watched` where there is such."""
+    calls = [each for each in WORKLOADS if each.calls]
+    return next((each for each in calls if not set(each.calls) & set(watched)), calls[0])
+
+
 def find_workload(does: str) -> Workload:
     """Return the workload that does this: its `does` is what tells one from another."""
     return next(workload for workload in WORKLOADS if workload.does == does)

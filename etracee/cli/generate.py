@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from etracee.bench.program import load_program
 from etracee.catalog.costs import load_costs
 from etracee.cli._options import Selection, profile_option, selection_options
+from etracee.kernel.bpf import read_program
 from etracee.kernel.btf import VMLINUX, Btf, open_btf
 from etracee.kernel.offsets import architecture_of, render_offsets
 from etracee.plan import Plan, Request, attach_by, make_plan, prefer_attachment
@@ -32,6 +34,11 @@ PROGRAM, OFFSETS, DECODER, PLAN = "program.c", "offsets.h", "decoder.py", "plan.
     "--btf", metavar="FILE", help="BTF of another kernel: its /sys/kernel/btf/vmlinux, or vmlinux."
 )
 @click.option("--tree", is_flag=True, help="The program that `run … -- COMMAND` would use.")
+@click.option(
+    "--stats",
+    is_flag=True,
+    help="Load the program, and show what it costs the verifier instead of the C. Needs root, BCC.",
+)
 @selection_options
 def command(
     profile: str,
@@ -40,6 +47,7 @@ def command(
     attach: str | None,
     btf: str | None,
     tree: bool,
+    stats: bool,
     selection: Selection,
 ) -> None:
     """Show the C of a profile on stdout, or write all that is generated. Needs no root.
@@ -64,10 +72,12 @@ def command(
     for warning in plan.warnings:
         tell(f"warning: {warning}")
     program = render_program(plan)
-    if output is None:
-        print(program.c, end="")
-    else:
+    if output is not None:
         _write(Path(output), plan, program, path)
+    elif not stats:
+        print(program.c, end="")
+    if stats:
+        print(_describe_functions(plan), end="")
 
 
 def _architecture(path: Path) -> str:
@@ -90,6 +100,25 @@ def _write(directory: Path, plan: Plan, program: Program, btf_path: Path) -> Non
     except OSError as error:
         raise wrong(None, f"cannot write {error.filename}: {error.strerror}") from None
     tell(f"wrote {', '.join(sorted(files))} to {directory}")
+
+
+def _describe_functions(plan: Plan) -> str:
+    """Load the program on this kernel, and return a line for each function and their sum."""
+    loaded = load_program(plan)
+    functions = {**loaded.programs, **loaded.stubs}
+    found = [(name, read_program(fd)) for name, fd in functions.items()]
+    width = max(len(name) for name, _ in found)
+    lines = [f"{'':{width}}  instructions  verified"]
+    for name, info in found:
+        lines.append(f"{name:{width}}  {info.instructions:12,}  {_number(info.verified)}")
+    verified = [info.verified for _, info in found if info.verified is not None]
+    total = sum(info.instructions for _, info in found)
+    lines.append(f"{'in all':{width}}  {total:12,}  {_number(sum(verified) or None)}")
+    return "\n".join([*lines, ""])
+
+
+def _number(verified: int | None) -> str:
+    return f"{verified:8,}" if verified is not None else f"{'unknown':>8}"
 
 
 def _describe(plan: Plan) -> str:

@@ -31,6 +31,8 @@ class Request:
     """Deliver no event by itself: what no rule may need stays in the kernel."""
     allow_actions: bool = False
     """Let rules do what their `actions` say besides alerts."""
+    weighs: bool = False
+    """Add up how long the records would be, and send but a sample of them."""
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,7 @@ class Plan:
     branches: tuple[Branch, ...]
     attach: str
     allow_actions: bool
+    weighs: bool
     count_every: float
     """Seconds between counts of what is counted."""
     warnings: tuple[Problem, ...]

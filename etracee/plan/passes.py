@@ -63,6 +63,7 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
         branches=tuple(choose_branches(events)),
         attach="tracepoint",
         allow_actions=request.allow_actions,
+        weighs=request.weighs,
         count_every=profile.every,
         warnings=tuple(dict.fromkeys((*resolved.warnings, *found))),
     )

@@ -88,6 +88,8 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
     return ProgramView(
         tree=plan.tree,
         tracked_processes=sizes.TRACKED_PROCESSES,
+        weighs=plan.weighs,
+        sample=sizes.SAMPLE,
         loads=C("typed" if plan.typed_loads else "helper"),
         tracepoint_slots=TRACEPOINT_SLOTS,
         raw_slots=RAW_SLOTS,
@@ -159,7 +161,7 @@ class _EventBuilder:
             variable=tuple(slots[slot.name] for slot in _kept(event)),
             filters=filters,
             count=view_count(event, scratch_bytes(event), self.functions),
-            ending="send.c.j2" if event.is_sent else "counted.c.j2",
+            ending=self.ending(event),
             refused_if=refused_if(event),
             kills=c_int(event.kills),
             killed=c_int(1 << KILLED),
@@ -178,6 +180,12 @@ class _EventBuilder:
         if event.is_abi_told:
             return self.abi(event, view)
         return self.request(event, view) if event.type.flow is Flow.REQUEST else view
+
+    def ending(self, event: EventPlan) -> str:
+        """Return the template of what becomes of a record that the kernel wants."""
+        if not event.is_sent:
+            return "counted.c.j2"
+        return "weigh.c.j2" if self.plan.weighs else "send.c.j2"
 
     def abi(self, event: EventPlan, view: EventView) -> EventView:
         """Return the view with the steps of 32-bit calls."""

@@ -20,5 +20,7 @@ PROTECTED_PROCESSES = 1024
 """Processes that no rule may end."""
 OTHER_EXECS = 1024
 """Tasks within an execve that is not watched, at once."""
+SAMPLE = 256
+"""Records of an event that a program sends from each processor where it only weighs the others."""
 MOST_DEPTH = 128
 """Names and mounts of a path that are followed; trees on disk have about 60 at most."""

@@ -287,6 +287,8 @@ class ProgramView:
 
     tree: bool
     tracked_processes: int
+    weighs: bool
+    sample: int
     loads: C
     tracepoint_slots: int
     raw_slots: int

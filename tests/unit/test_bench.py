@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
+from etracee.bench.compare import read_report, render_comparison
 from etracee.bench.figures import (
     FEWEST_EVENTS,
+    ProgramFigures,
     Reading,
     Report,
     Round,
@@ -41,7 +44,9 @@ def a_round(
     return Round(
         Reading(operations, without * operations, without * operations // 2),
         Reading(operations, traced * operations, traced * operations // 2),
-        Traced({"openat": counts}, delivered, 0, not_run, tracer_ns),
+        Traced(
+            {"openat": counts}, delivered, 0, not_run, tracer_ns, 112 * delivered, 280 * delivered
+        ),
     )
 
 
@@ -55,12 +60,15 @@ def report_of(*figures: WorkloadFigures) -> Report:
         rules=(),
         alerts_only=False,
         watched=("openat", "exit"),
+        version="0.1.0",
         kernel="6.6.0",
         rounds=3,
         workload_cpu=0,
         tracer_cpu=1,
-        tracer_start_to_attached_ms=Spread(300.0, 290.0, 310.0),
+        tracer_launch_to_first_event_ms=Spread(300.0, 290.0, 310.0),
+        tracer_launch_to_attached_ms=None,
         tracer_memory_pss_kib=Spread(20480.0, 20480.0, 20480.0),
+        programs=(ProgramFigures("sys_exit_openat", 142, 157), ProgramFigures("stub", 6, 5)),
         workloads=figures,
     )
 
@@ -129,12 +137,12 @@ def test_counts_add_and_subtract() -> None:
 
 
 def test_json_is_the_whole_record() -> None:
-    said = json.loads(render_json(report_of(figures_of(a_round(100, 110)))))
+    said = json.loads(render_json(report_of(figures_of(a_round(100, 110))), {}))
     workload = said["workloads"][0]
     assert workload["wall_ns_per_operation_added"] == {"median": 10.0, "min": 10.0, "max": 10.0}
     assert workload["tracer_processor_ns_per_delivered_event"]["median"] == 2000.0
     assert workload["events"]["by_name"]["openat"]["seen"] == 1000
-    assert said["tracer_start_to_attached_ms"]["median"] == 300.0
+    assert said["tracer_launch_to_first_event_ms"]["median"] == 300.0
 
 
 def test_table_is_aligned_and_shows_loss_beside_time() -> None:
@@ -145,7 +153,7 @@ def test_table_is_aligned_and_shows_loss_beside_time() -> None:
     first, second = lines[start + 1 : start + 3]
     assert len(first) == len(second) == len(lines[start])
     assert first.split() == [
-        *("open+close", "1,000", "100.0", "+10.0", "+10.0", "+10.0", "+10.0%"),
+        *("open+close", "1,000", "100.0", "+10.0", "+10.0", "+10.0", "+10.0%", "+5.0"),
         *("1,250", "1,000", "250", "20.0%", "2,000", "1818.2%"),
     ]
     assert second.split()[-2] == "-"  # ten events say nothing of one
@@ -161,7 +169,8 @@ def test_table_says_that_the_host_was_busy() -> None:
 def test_table_of_a_command_has_both_times() -> None:
     rounds = [a_round(1000, 1300, operations=1)]
     table = render_table(report_of(summarize("command", "make -j2", None, ("openat",), rounds)))
-    assert [line.split()[0] for line in table.splitlines() if " time " in line] == ["wall", "CPU"]
+    lines = [line for line in table.splitlines() if line.startswith(("wall time", "CPU time"))]
+    assert [line.split()[0] for line in lines] == ["wall", "CPU"]
     assert "command: make -j2" in table
 
 
@@ -202,6 +211,27 @@ def test_command_that_does_not_exist() -> None:
     with pytest.raises(ProblemsError, match="no such program") as caught:
         CommandLoad(["no-such-program-anywhere"])
     assert caught.value.code == ExitCode.NOT_FOUND
+
+
+def test_a_report_that_was_saved_is_compared(tmp_path: Path) -> None:
+    """The rounds of the two do not overlap in time, but in memory."""
+    earlier, now = (report_of(figures_of(a_round(100, traced))) for traced in (150, 110))
+    path = tmp_path / "earlier.json"
+    path.write_text(render_json(earlier, {}))
+    text = render_comparison(now, read_report(str(path)), ("now", "before"))
+    rows = {tuple(line.split()[:-3]): line.split()[-3:] for line in text.splitlines()}
+    assert rows["open+close", "ns", "added"] == ["50.0", "10.0", "-40.0*"]
+    assert rows["open+close", "ring", "B", "an", "event"] == ["112.0", "112.0", "+0.0"]
+    assert rows["etracee", "verified"] == ["162.0", "162.0", "+0.0"]
+    assert rows["etracee", "KiB", "of", "memory"][-1] == "+0.0"
+
+
+def test_bytes_are_of_events_and_of_seconds() -> None:
+    found = figures_of(a_round(100, 200), a_round(100, 200, delivered=500, lost=500)).bytes
+    assert found.ring_per_event == 112
+    assert found.written_per_event == 280
+    assert found.ring_per_second == pytest.approx(1500 * 112 / (2 * 200_000e-9))
+    assert figures_of(a_round(1, 2, delivered=0)).bytes.written_per_event is None
 
 
 def test_no_figure_is_made_up() -> None:
