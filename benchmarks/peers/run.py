@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -122,12 +123,13 @@ def _measure(rounds: int, seconds: float, chosen: Sequence[str]) -> Results:
 
 
 class _Bench:
-    """Takes the rounds. What fails once is left out from then on."""
+    """Takes the rounds. What has failed twice is left out from then on."""
 
     def __init__(self, results: Results, directory: Path, cpu: int, seconds: float) -> None:
         self._results, self._directory = results, directory
         self._cpu, self._seconds = cpu, seconds
         self._settling: dict[str, float] = {}
+        self._failures: Counter[str] = Counter()
 
     def take_round(self, tools: Sequence[Tool], works: Sequence[Work]) -> None:
         """Take one round: first events, idleness, then each work under each tool."""
@@ -142,12 +144,13 @@ class _Bench:
                     self._try(what, lambda t=tool, w=work, a=alone: self._take(t, w, a))
 
     def _try(self, what: str, do: Callable[[], None]) -> None:
-        if what in self._results.failed:
+        if self._failures[what] > 1:
             return
         print(f"  {what}", file=sys.stderr, flush=True)
         try:
             do()
         except FailedError as error:
+            self._failures[what] += 1
             self._results.failed[what] = str(error).strip()
 
     def _time_first(self, tool: Tool) -> None:

@@ -243,10 +243,8 @@ def _cost_of(results: Results, work: str, tool: str = "etracee") -> Cost:
 
 
 def _unwatched(results: Results) -> tuple[str, bool | None]:
-    own, other, perf = (
-        _added_median(_cost_of(results, "null call", tool))
-        for tool in ("etracee", "bpftrace", "perf trace")
-    )
+    tools = ("etracee", "bpftrace", "perf trace")
+    own, other, perf = [_added_median(_cost_of(results, "null call", tool)) for tool in tools]
     said = f"{own:+.0f} ns; bpftrace's {other:+.0f} ns, perf trace's {perf:+.0f} ns"
     if results["others"]:
         return f"{said}; others traced meanwhile", None
