@@ -28,7 +28,7 @@ from etracee.bench.load import environment
 from etracee.bench.maps import read_attached
 from etracee.bench.tracer import Order, Tracer, start_tracer
 from etracee.bench.workloads import WORKLOADS
-from etracee.kernel.bpf import enable_statistics
+from etracee.kernel.programs import enable_statistics
 from etracee.plan import Request, make_plan
 from etracee.source_set import load_source_set
 

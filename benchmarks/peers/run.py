@@ -40,7 +40,8 @@ from tables import write_tables
 from tools import ETRACEE, Tool, make_tools
 
 from etracee.bench.load import environment
-from etracee.kernel.bpf import PROG_TYPES, iterate_programs
+from etracee.kernel.bpf import PROG_TYPES
+from etracee.kernel.programs import iterate_programs
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 _LEAST_SETTLING = 0.5

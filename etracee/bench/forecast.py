@@ -15,12 +15,6 @@ from etracee.monitor import BUSY_TICK, IDLE_TICK
 from etracee.plan import Plan
 from etracee.plan.attach import choose_hooks
 
-RING_NS = 80.0
-"""What it takes to put a record into the ring, beyond adding up its length (Linux 6.18, x86-64).
-
-30 ns in a tight loop, which finds the ring in the cache, and 85 to 130 on a busy host.
-"""
-
 
 @dataclass(frozen=True)
 class EventForecast:
@@ -174,7 +168,7 @@ class _Model:
                     spent[stub] * (1 + total.seen) / met[stub]
                     for stub in stubs[index] & spent.keys()
                 )
-                + total.sent * RING_NS
+                + total.sent * load_costs().ring
             )
             for index, total in enumerate(self.totals)
         }

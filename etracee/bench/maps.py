@@ -16,7 +16,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from etracee.kernel.bpf import Map, ProgramInfo, open_program, read_program
+from etracee.kernel.bpf import Map
+from etracee.kernel.programs import ProgramInfo, open_program, read_program
 from etracee.summary import Counts
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)

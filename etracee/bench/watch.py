@@ -13,8 +13,9 @@ from etracee.bench.program import load_program
 from etracee.bench.worker import measure_loop
 from etracee.bench.workloads import Workload, choose_call
 from etracee.gate import HostGate
-from etracee.kernel.bpf import Map, enable_statistics, read_program
+from etracee.kernel.bpf import Map
 from etracee.kernel.calls import CallCounter
+from etracee.kernel.programs import enable_statistics, read_program
 from etracee.plan import Plan
 from etracee.runtime.loaded import Loaded
 from etracee.runtime.ring import Ring

@@ -27,9 +27,13 @@ class HookCost:
 
 @dataclass(frozen=True)
 class Costs:
-    """Costs by way of attaching, and what share of all calls those of one name are (0 to 1)."""
+    """Costs by way of attaching, and what share of all calls those of one name are (0 to 1).
+
+    `ring` are the ns that it takes to put a record into the ring.
+    """
 
     hooks: Mapping[str, HookCost]
+    ring: float
     shares: Mapping[str, float]
     others: float
 
@@ -47,4 +51,4 @@ def load_costs() -> Costs:
         for attach, written in data["hooks"].items()
     }
     shares = {name: float(value) / _THOUSAND for name, value in data["calls"].items()}
-    return Costs(hooks, shares, float(data["others"]) / _THOUSAND)
+    return Costs(hooks, float(data["ring"]), shares, float(data["others"]) / _THOUSAND)

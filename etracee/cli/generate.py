@@ -9,9 +9,9 @@ import click
 from etracee.bench.program import load_program
 from etracee.catalog.costs import load_costs
 from etracee.cli._options import Selection, profile_option, selection_options
-from etracee.kernel.bpf import read_program
 from etracee.kernel.btf import VMLINUX, Btf, open_btf
 from etracee.kernel.offsets import architecture_of, render_offsets
+from etracee.kernel.programs import read_program
 from etracee.plan import Plan, Request, attach_by, make_plan, prefer_attachment
 from etracee.problems import tell, wrong
 from etracee.render import Program, render_program

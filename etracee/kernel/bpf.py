@@ -23,7 +23,6 @@ _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 0, 1, 2, 3, 4
 _MAP_LOOKUP_BATCH, _MAP_DELETE_BATCH = 24, 27
 _PROG_LOAD, _OBJ_INFO, _RAW_TRACEPOINT_OPEN = 5, 15, 17
-_PROG_NEXT_ID, _PROG_FD_BY_ID, _ENABLE_STATS = 11, 13, 32
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine(), 0)
 _MEMBARRIER_GLOBAL = 1
 _BATCH = 4096
@@ -129,34 +128,8 @@ class _MapInfo(ctypes.Structure):
     )
 
 
-class _ProgInfo(ctypes.Structure):
-    """`struct bpf_prog_info` up to recursion_misses (Linux 5.12) and verified_insns (5.16)."""
-
-    _fields_ = (
-        ("type", ctypes.c_uint32),
-        ("id", ctypes.c_uint32),
-        ("tag", ctypes.c_uint8 * 8),
-        ("jited_prog_len", ctypes.c_uint32),
-        ("xlated_prog_len", ctypes.c_uint32),
-        ("_numbers", ctypes.c_uint8 * 40),
-        ("name", ctypes.c_char * 16),
-        ("_between", ctypes.c_uint8 * 112),
-        ("run_time_ns", ctypes.c_uint64),
-        ("run_cnt", ctypes.c_uint64),
-        ("recursion_misses", ctypes.c_uint64),
-        ("verified_insns", ctypes.c_uint32),
-    )
-
-
-class _IdAttr(ctypes.Structure):
-    _fields_ = (("id", ctypes.c_uint32), ("next_id", ctypes.c_uint32), ("flags", ctypes.c_uint32))
-
-
-class _StatsAttr(ctypes.Structure):
-    _fields_ = (("type", ctypes.c_uint32),)
-
-
-def _bpf(command: int, attr: ctypes.Structure) -> int:
+def call_bpf(command: int, attr: ctypes.Structure) -> int:
+    """Make the call, a `BPF_…` command with its part of `union bpf_attr`, and return its result."""
     result = _libc.syscall(_SYSCALL, command, ctypes.byref(attr), ctypes.sizeof(attr))
     if result < 0:
         code = ctypes.get_errno()
@@ -164,8 +137,9 @@ def _bpf(command: int, attr: ctypes.Structure) -> int:
     return int(result)
 
 
-def _info(fd: int, info: ctypes.Structure) -> None:
-    _bpf(_OBJ_INFO, _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info)))
+def read_info(fd: int, info: ctypes.Structure) -> None:
+    """Let the kernel fill `info` with what it knows of the object behind `fd`."""
+    call_bpf(_OBJ_INFO, _InfoAttr(fd, ctypes.sizeof(info), ctypes.addressof(info)))
 
 
 def possible_cpus() -> int:
@@ -188,7 +162,7 @@ class MapDefinition(NamedTuple):
 def read_definition(name: str, fd: int) -> MapDefinition:
     """Return how a map like the one behind `fd` is made."""
     info = _MapInfo()
-    _info(fd, info)
+    read_info(fd, info)
     sizes = info.key_size, info.value_size, info.max_entries
     return MapDefinition(name, info.type, *sizes, info.map_flags)
 
@@ -207,11 +181,11 @@ def create_map(definition: MapDefinition) -> int:
         map_name=definition.name.encode()[:15],
     )
     try:
-        return _bpf(_MAP_CREATE, attr)
+        return call_bpf(_MAP_CREATE, attr)
     except PermissionError:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
-        return _bpf(_MAP_CREATE, attr)
+        return call_bpf(_MAP_CREATE, attr)
 
 
 @dataclass(frozen=True)
@@ -228,7 +202,7 @@ class Map:
     def of(cls, fd: int, *, per_cpu: bool = False) -> Map:
         """Ask the kernel what the map behind `fd` is."""
         info = _MapInfo()
-        _info(fd, info)
+        read_info(fd, info)
         copies = possible_cpus() if per_cpu else 1
         return cls(fd, info.key_size, info.value_size, info.max_entries, copies)
 
@@ -266,7 +240,7 @@ class Map:
         while not is_done:
             attr.count = _BATCH
             try:
-                _bpf(_MAP_LOOKUP_BATCH, attr)
+                call_bpf(_MAP_LOOKUP_BATCH, attr)
             except FileNotFoundError:
                 is_done = True
             attr.in_batch = attr.out_batch
@@ -292,7 +266,7 @@ class Map:
             map_fd=self.fd,
         )
         try:
-            _bpf(_MAP_LOOKUP_BATCH, attr)
+            call_bpf(_MAP_LOOKUP_BATCH, attr)
         except OSError:
             indexes = (struct.pack("<I", index) for index in range(self.max_entries))
             return [self.lookup(index) or bytes(size) for index in indexes]
@@ -305,7 +279,7 @@ class Map:
         buffer = ctypes.create_string_buffer(joined, len(joined))
         attr = _BatchAttr(keys=ctypes.addressof(buffer), count=len(keys), map_fd=self.fd)
         if keys:
-            _bpf(_MAP_DELETE_BATCH, attr)
+            call_bpf(_MAP_DELETE_BATCH, attr)
 
     def update(self, key: bytes, value: bytes) -> None:
         """Set the value of `key`."""
@@ -332,7 +306,7 @@ class Map:
     ) -> None:
         buffer = ctypes.create_string_buffer(key, len(key)) if key is not None else None
         addresses = [ctypes.addressof(part) if part is not None else 0 for part in (buffer, value)]
-        _bpf(command, _MapAttr(self.fd, 0, *addresses, 0))
+        call_bpf(command, _MapAttr(self.fd, 0, *addresses, 0))
 
 
 def wait_for_programs() -> None:
@@ -372,81 +346,10 @@ def load_program(
         expected_attach_type=attach_type,
         attach_btf_id=attach_btf_id,
     )
-    return _bpf(_PROG_LOAD, attr)
+    return call_bpf(_PROG_LOAD, attr)
 
 
 def attach_raw_tracepoint(name: str, program: int) -> int:
     """Let `program` run at a raw tracepoint; closing what is returned detaches it."""
     text = ctypes.create_string_buffer(name.encode())
-    return _bpf(_RAW_TRACEPOINT_OPEN, _RawTracepointAttr(ctypes.addressof(text), program))
-
-
-def recursion_misses(fd: int) -> int:
-    """Return how often the kernel skipped a program because another one ran on that CPU."""
-    info = _ProgInfo()
-    _info(fd, info)
-    return int(info.recursion_misses)
-
-
-@dataclass(frozen=True)
-class ProgramInfo:
-    """What the kernel knows of a loaded program: its id, its name, which is cut to 15 bytes.
-
-    `kind` is one of the values of PROG_TYPES, or another. `instructions` are those that it has,
-    `verified` those that the verifier has followed on all paths, and None before Linux 5.16. `runs`
-    and `run_ns` count while statistics are on.
-    """
-
-    number: int
-    kind: int
-    name: str
-    instructions: int
-    verified: int | None
-    runs: int
-    run_ns: int
-
-
-def read_program(fd: int) -> ProgramInfo:
-    """Ask the kernel what the program behind `fd` is; run time from Linux 5.1 on."""
-    info = _ProgInfo()
-    _info(fd, info)
-    return ProgramInfo(
-        number=info.id,
-        kind=info.type,
-        name=info.name.decode(),
-        instructions=info.xlated_prog_len // 8,
-        verified=info.verified_insns or None,
-        runs=info.run_cnt,
-        run_ns=info.run_time_ns,
-    )
-
-
-def open_program(number: int) -> int:
-    """Return a descriptor of the loaded program with this id."""
-    return _bpf(_PROG_FD_BY_ID, _IdAttr(number))
-
-
-def iterate_programs() -> Iterator[ProgramInfo]:
-    """Yield all programs that are loaded, whoever did that; some may come or go meanwhile."""
-    attr = _IdAttr()
-    while True:
-        attr.id = attr.next_id
-        try:
-            _bpf(_PROG_NEXT_ID, attr)
-            descriptor = open_program(attr.next_id)
-        except FileNotFoundError:
-            if attr.id == attr.next_id:
-                return
-            continue  # that one is gone
-        try:
-            yield read_program(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def enable_statistics() -> int:
-    """Let the kernel time all programs until what is returned is closed; since Linux 5.8.
-
-    Each run then costs two readings of the clock more.
-    """
-    return _bpf(_ENABLE_STATS, _StatsAttr(0))
+    return call_bpf(_RAW_TRACEPOINT_OPEN, _RawTracepointAttr(ctypes.addressof(text), program))

@@ -51,7 +51,7 @@ from etracee.render.requests import (
     request_slots,
     view_request_hook,
 )
-from etracee.render.room import bytes_for_all, refused_if
+from etracee.render.room import bytes_for_all, name_ending, refused_if
 from etracee.render.scratch import count_bytes, largest_record, scratch_bytes, scratch_words
 from etracee.render.views import (
     EventView,
@@ -161,7 +161,7 @@ class _EventBuilder:
             variable=tuple(slots[slot.name] for slot in _kept(event)),
             filters=filters,
             count=view_count(event, scratch_bytes(event), self.functions),
-            ending=self.ending(event),
+            ending=name_ending(event, weighs=self.plan.weighs),
             refused_if=refused_if(event),
             kills=c_int(event.kills),
             killed=c_int(1 << KILLED),
@@ -180,12 +180,6 @@ class _EventBuilder:
         if event.is_abi_told:
             return self.abi(event, view)
         return self.request(event, view) if event.type.flow is Flow.REQUEST else view
-
-    def ending(self, event: EventPlan) -> str:
-        """Return the template of what becomes of a record that the kernel wants."""
-        if not event.is_sent:
-            return "counted.c.j2"
-        return "weigh.c.j2" if self.plan.weighs else "send.c.j2"
 
     def abi(self, event: EventPlan, view: EventView) -> EventView:
         """Return the view with the steps of 32-bit calls."""

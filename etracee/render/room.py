@@ -1,4 +1,4 @@
-"""Who may still put records into a ring that is nearly full."""
+"""What becomes of records: who may still put one into a ring that is nearly full."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ def bytes_for_all(plan: Plan) -> int:
     """Return how many bytes of the ring are for all; 0 where nothing gives way."""
     gives_way = any(event.gives_way and event.is_sent for event in plan.events)
     return plan.options.ring_buffer // 4 * 3 if gives_way else 0
+
+
+def name_ending(event: EventPlan, *, weighs: bool) -> str:
+    """Return the template for a record that the kernel wants."""
+    if not event.is_sent:
+        return "counted.c.j2"
+    return "weigh.c.j2" if weighs else "send.c.j2"
 
 
 def refused_if(event: EventPlan) -> C:

@@ -9,7 +9,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from etracee.kernel.bpf import RETURN_0, Map, load_program, recursion_misses
+from etracee.kernel.bpf import RETURN_0, Map, load_program
+from etracee.kernel.programs import recursion_misses
 from etracee.runtime.loaded import Loaded, Place
 
 _SLOTS = ("tracepoints", "raw_tracepoints")

@@ -14,6 +14,7 @@ from etracee.plan.costs import MOST_TRACEPOINTS
 
 COSTS = Costs(
     {"tracepoint": HookCost(30, 10, 100), "raw_tracepoint": HookCost(100, 70, 0)},
+    80,
     {"read": 0.8, "openat": 0.1},
     0.001,
 )
