@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from etracee.catalog import Catalog, fit_catalog, load_catalog
 from etracee.catalog.fit import Kernel
-from etracee.profile import Profile, load_profile
+from etracee.problems import ProblemsError
+from etracee.profile import Profile, read_profile
 from etracee.profile.families import expand_families
 from etracee.profile.written import Located
 from etracee.rules import RuleSet, load_rules
@@ -26,10 +27,15 @@ def load_source_set(
 ) -> SourceSet:
     """Read the profile and all rules, its own and the named; ProblemsError if they are wrong.
 
-    With a kernel, the catalog has only what that can show.
+    What is wrong with options of the profile is left to make_plan(), which finds the rest. With a
+    kernel, the catalog has only what that can show.
     """
-    loaded = load_profile(profile)
+    loaded = read_profile(profile)
     named = (*loaded.rules, *(Located(name) for name in rules))
     catalog = load_catalog(arch) if arch else load_catalog()
     fitting = fit_catalog(catalog, kernel) if kernel else catalog
-    return SourceSet(expand_families(loaded, fitting), load_rules(named), fitting)
+    try:
+        found = load_rules(named)
+    except ProblemsError as error:
+        raise ProblemsError((*loaded.problems, *error.problems), error.code) from None
+    return SourceSet(expand_families(loaded, fitting), found, fitting)

@@ -64,7 +64,7 @@ class _Resolver:
     ) -> None:
         self.profile, self.rules, self.request = profile, rules, request
         self.catalog = catalog
-        self.findings = Findings()
+        self.findings = Findings(list(profile.problems))
         definitions = (*rules.definitions, *profile.definitions)
         self.names = Names(catalog, definitions, self.findings)
 

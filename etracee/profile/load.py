@@ -19,13 +19,15 @@ from etracee.profile.model import (
     WrittenEventCount,
     WrittenProfile,
 )
-from etracee.profile.validate import validate
+from etracee.profile.validate import validate_apart
 from etracee.profile.written import Located
 from etracee.resources import find_file
 from etracee.source import Document, read_document
 
 MOST_FILES = 100
 """Files that a profile may extend, all of them together."""
+_APART = ("version", "description", "options")
+"""Keys of a profile that no name in it depends on."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,37 @@ class _File:
     path: Path
     document: Document
     written: WrittenProfile
+    problems: list[Problem]
 
 
 def load_profile(name: str) -> Profile:
     """Return the profile that the command line names; ProblemsError with all that is wrong."""
+    profile = read_profile(name)
+    if profile.problems:
+        raise ProblemsError(profile.problems)
+    return profile
+
+
+def read_profile(name: str) -> Profile:
+    """Return the profile with the `problems` that do not keep others from being found.
+
+    ProblemsError with all that is wrong in its files, if there are others.
+    """
     files: list[_File] = []
     _collect(find_file("profiles", name), (), files)
     merged = _Merged()
     for file in files:
         merged.add(file)
+    apart = tuple(problem for file in files for problem in file.problems)
     if merged.problems:
-        raise ProblemsError(merged.problems)
-    profile = merged.profile(files)
+        raise ProblemsError((*apart, *merged.problems))
+    profile = replace(merged.profile(files), problems=apart)
     if not profile.events:
         own = files[-1].document
-        raise wrong(own.place(()), "the profile watches no events", "add some under `events:`")
+        nothing = Problem(
+            own.place(()), "the profile watches no events", "add some under `events:`"
+        )
+        raise ProblemsError((*apart, nothing))
     return profile
 
 
@@ -67,12 +85,12 @@ def _collect(
     if _is_rule_file(document):
         hint = "give it to `etracee test`, or behind --rules"
         raise wrong(document.place(()), "this is a file of rules, not a profile", hint)
-    written = validate(document, WrittenProfile)
+    written, problems = validate_apart(document, WrittenProfile, _APART)
     for index, base in enumerate(written.extends):
         place = document.place(("extends", index))
         found = find_file("profiles", base, relative_to=path.parent, where=place)
         _collect(found, (*above, path), files, place)
-    files.append(_File(path, document, written))
+    files.append(_File(path, document, written, problems))
 
 
 def _is_rule_file(document: Document) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from etracee.problems import Problem
 from etracee.profile.definitions import Definition, Lists, Macros
 from etracee.profile.written import (
     Expression,
@@ -184,3 +185,5 @@ class Profile:
     count: Counting | None = None
     every: float = 5.0
     """Seconds between counts."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong in it already, beside which more may be found."""

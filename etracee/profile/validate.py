@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,27 +16,46 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def validate(document: Document, model: type[Model]) -> Model:
     """Return the document as `model`; ProblemsError with all that does not fit."""
-    if not isinstance(document.data, dict):
-        raise wrong(document.place(()), "the file must be a mapping, such as `name: minimal`")
-    try:
-        valid = model.model_validate(document.data)
-    except ValidationError as error:
-        raise ProblemsError(
-            _sorted(_problems(document, model, error) + document.problems)
-        ) from None
-    if document.problems:
-        raise ProblemsError(document.problems)
+    valid, problems = validate_apart(document, model, ())
+    if problems:
+        raise ProblemsError(problems)
     return valid
 
 
-def _problems(document: Document, model: type[BaseModel], error: ValidationError) -> list[Problem]:
+def validate_apart(
+    document: Document, model: type[Model], apart: Iterable[str]
+) -> tuple[Model, list[Problem]]:
+    """Return the document as `model`, and what does not fit below the keys `apart`, left out.
+
+    The rest of the document can be understood without those, so that more may be found wrong in it;
+    ProblemsError with all that does not fit where that is not so.
+    """
+    data = document.data
+    if not isinstance(data, dict):
+        raise wrong(document.place(()), "the file must be a mapping, such as `name: minimal`")
+    problems = document.problems
+    try:
+        valid = model.model_validate(data)
+    except ValidationError as error:
+        found = _problems(document, model, error)
+        problems = _sorted([*found.values(), *problems])
+        keys = {path[0] for path in found if path}
+        if not keys or not keys <= set(apart) or document.problems:
+            raise ProblemsError(problems) from None
+        valid = model.model_validate({key: data[key] for key in data.keys() - keys})
+    return valid, problems
+
+
+def _problems(
+    document: Document, model: type[BaseModel], error: ValidationError
+) -> dict[Path_, Problem]:
     found: dict[Path_, Problem] = {}
     for detail in error.errors(include_url=False):
         path = _real_path(document.data, detail["loc"], missing=detail["type"] == "missing")
         if detail["type"] == "literal_error" and isinstance(_at(document.data, path), dict):
             continue  # the other half of a union says what is wrong inside the mapping
         found.setdefault(path, _problem(document, model, detail, path))
-    return list(found.values())
+    return found
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:
