@@ -30,7 +30,7 @@ def prefer_attachment(plan: Plan, costs: Costs) -> Preference:
     if not hooks:
         return Preference("tracepoint", "no call is watched")
     if len(hooks) > MOST_TRACEPOINTS:
-        why = f"one for all calls is detached sooner than {len(hooks)} of their own"
+        why = f"it is detached sooner than {len(hooks)}, one for each call and edge"
         return Preference("raw_tracepoint", why)
     expected = {attach: _cost(hooks, costs, attach) for attach in costs.hooks}
     best, *others = sorted(expected, key=lambda attach: expected[attach])

@@ -7,13 +7,14 @@ process do not wait for it.
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from etracee.problems import ProblemsError
+from etracee.problems import ProblemsError, tell
 from etracee.runtime.built import read_built
 from etracee.runtime.cache import Cache
 from etracee.runtime.image import Image, import_decoder
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 _SWITCH_INTERVAL = 0.0002
 """Seconds after which a thread that imports lets one go on that loads."""
+
+
+_SILENCE = 2.0
+"""Seconds that compiling may take without a word."""
 
 
 class Start:
@@ -57,6 +62,8 @@ class Start:
                 self._cache.refuse(str(error.problems[0]))
                 self._compiler = _start_compiler(self._order)
         assert self._compiler is not None
+        if not select.select([self._compiler], [], [], _SILENCE)[0]:
+            tell(f"etracee: compiling {self._order.profile} …")
         return self._compiler.finish()
 
     def close(self) -> None:
