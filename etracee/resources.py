@@ -37,7 +37,8 @@ def find_file(
         path = (relative_to or Path()) / name
         if _is_file(path):
             return path
-        raise wrong(where, f"there is no file {path}")
+        what = f"{path} is no regular file" if path.exists() else f"there is no file {path}"
+        raise wrong(where, what)
     directories = [SYSTEM / kind, bundled(kind)]
     if relative_to is None:
         directories.insert(0, Path())
