@@ -194,7 +194,11 @@ def test_one_request_of_many_results(etracee: Etracee, program: Path, work: Path
     run, told = play(etracee, program, work, "multishot", "inline", watching("io_uring_accept"))
     taken = [event["ret"] for event in run.events]
     assert taken[:3] == [each.ret for each in told]
-    assert [result < 0 for result in taken[3:]] == [True], "the request ends with the program"
+    is_ended = [result < 0 for result in taken[3:]]
+    is_late = "not told of, since it had not ended, io_uring: 1\n" in run.stderr
+    assert is_ended == [True] * (not is_late), (
+        "with the program, or after it by the kernel's worker"
+    )
 
 
 def test_files_of_the_rings_own(etracee: Etracee, program: Path, work: Path) -> None:
