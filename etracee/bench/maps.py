@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from etracee.kernel.bpf import Map
-from etracee.kernel.programs import ProgramInfo, open_program, read_program
+from etracee.kernel.programs import ProgramInfo, read_program_array, read_program_by_id
+from etracee.runtime.loaded import BRANCHES
 from etracee.summary import Counts
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
@@ -25,6 +26,8 @@ _MAP_FD_BY_ID, _OBJ_INFO = 14, 15
 _SLOTS = ("tracepoints", "raw_tracepoints")
 _NAMES = ("config", "counts", "events", *_SLOTS)
 """What the program's maps are called (templates/bpf)."""
+_ARRAYS = (*_SLOTS, BRANCHES[:15])
+"""Those that hold functions; a name has 15 bytes, and the last not every program has."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -67,15 +70,10 @@ class TracerMaps:
         return totals
 
     def read_programs(self) -> list[ProgramInfo]:
-        """Return the functions in the slots; a slot is read as the id of the program in it."""
-        found = []
-        for name in _SLOTS:
-            slots = Map.of(self._descriptors[name])
-            for slot in range(slots.max_entries):
-                number = slots.lookup(struct.pack("<I", slot))
-                if number is not None:
-                    found.append(read_program_by_id(int.from_bytes(number, "little")))
-        return found
+        """Return the functions that are called by slot, each once."""
+        arrays = (self._descriptors[name] for name in _ARRAYS if name in self._descriptors)
+        found = (info for array in arrays for info in read_program_array(array).values())
+        return list({info.number: info for info in found}.values())
 
     def close(self) -> None:
         """Let go of the maps."""
@@ -94,11 +92,11 @@ def find_maps(pid: int, events: Sequence[str]) -> TracerMaps | None:
         if descriptor is None:
             continue
         name = _name_of(descriptor)
-        if name in _NAMES and name not in found:
+        if name in (*_NAMES, *_ARRAYS) and name not in found:
             found[name] = descriptor
         else:
             os.close(descriptor)
-    if len(found) == len(_NAMES):
+    if found.keys() >= set(_NAMES):
         return TracerMaps(found, events)
     for descriptor in found.values():
         os.close(descriptor)
@@ -110,15 +108,6 @@ def read_attached(pid: int) -> list[ProgramInfo]:
     pattern = re.compile(r"^prog_id:\s*(\d+)$", re.MULTILINE)
     numbers = [m[1] for text in _read_descriptors(pid) if (m := pattern.search(text))]
     return [read_program_by_id(int(number)) for number in dict.fromkeys(numbers)]
-
-
-def read_program_by_id(number: int) -> ProgramInfo:
-    """Return what the kernel knows of the program with this id."""
-    descriptor = open_program(number)
-    try:
-        return read_program(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def count_not_run(pid: int) -> int:

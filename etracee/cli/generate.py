@@ -11,10 +11,11 @@ from etracee.catalog.costs import load_costs
 from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.kernel.btf import VMLINUX, Btf, open_btf
 from etracee.kernel.offsets import architecture_of, render_offsets
-from etracee.kernel.programs import read_program
+from etracee.kernel.programs import read_program, read_program_array
 from etracee.plan import Plan, Request, attach_by, make_plan, prefer_attachment
 from etracee.problems import tell, wrong
 from etracee.render import Program, render_program
+from etracee.runtime.loaded import BRANCHES
 from etracee.source_set import load_source_set
 
 PROGRAM, OFFSETS, DECODER, PLAN = "program.c", "offsets.h", "decoder.py", "plan.txt"
@@ -107,6 +108,9 @@ def _describe_functions(plan: Plan) -> str:
     loaded = load_program(plan)
     functions = {**loaded.programs, **loaded.stubs}
     found = [(name, read_program(fd)) for name, fd in functions.items()]
+    if plan.branches:
+        slots = read_program_array(loaded.maps[BRANCHES])
+        found += ((branch.function, slots[branch.slots[0]]) for branch in plan.branches)
     width = max(len(name) for name, _ in found)
     lines = [f"{'':{width}}  instructions  verified"]
     for name, info in found:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from etracee.kernel.bpf import call_bpf, read_info
+from etracee.kernel.bpf import Map, call_bpf, read_info
 
 _PROG_NEXT_ID, _PROG_FD_BY_ID, _ENABLE_STATS = 11, 13, 32
 
@@ -86,6 +87,26 @@ def read_program(fd: int) -> ProgramInfo:
 def open_program(number: int) -> int:
     """Return a descriptor of the loaded program with this id."""
     return call_bpf(_PROG_FD_BY_ID, _IdAttr(number))
+
+
+def read_program_by_id(number: int) -> ProgramInfo:
+    """Ask the kernel what the loaded program with this id is."""
+    descriptor = open_program(number)
+    try:
+        return read_program(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_program_array(fd: int) -> dict[int, ProgramInfo]:
+    """Return the programs in an array of them, by slot: each is read there as its id."""
+    slots = Map.of(fd)
+    numbers = {slot: slots.lookup(struct.pack("<I", slot)) for slot in range(slots.max_entries)}
+    return {
+        slot: read_program_by_id(int.from_bytes(number, "little"))
+        for slot, number in numbers.items()
+        if number is not None
+    }
 
 
 def iterate_programs() -> Iterator[ProgramInfo]:
