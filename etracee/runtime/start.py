@@ -31,7 +31,7 @@ _SWITCH_INTERVAL = 0.0002
 
 
 _SILENCE = 2.0
-"""Seconds that compiling may take without a word."""
+"""Seconds that compiling may take without a word to who waits at a terminal."""
 
 
 class Start:
@@ -62,7 +62,7 @@ class Start:
                 self._cache.refuse(str(error.problems[0]))
                 self._compiler = _start_compiler(self._order)
         assert self._compiler is not None
-        if not select.select([self._compiler], [], [], _SILENCE)[0]:
+        if sys.stderr.isatty() and not select.select([self._compiler], [], [], _SILENCE)[0]:
             tell(f"etracee: compiling {self._order.profile} …")
         return self._compiler.finish()
 
