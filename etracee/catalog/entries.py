@@ -95,13 +95,13 @@ class PathEntry(Entry):
     """Which arguments tell of a file: its name and the directory to start from, or a descriptor.
 
     `result` is what the file is after success: the descriptor that the call returns, or the
-    root of the process.
+    root or the working directory of the process.
     """
 
     name: str | None = None
     at: str | None = None
     fd: str | None = None
-    result: Literal["descriptor", "root"] | None = None
+    result: Literal["descriptor", "root", "pwd"] | None = None
 
 
 Arguments = tuple[str | Mapping[str, Any], ...]

@@ -117,7 +117,7 @@ class FileOf:
     name: int | InRequest | None
     at: int | InRequest | None
     fd: int | InRequest | None
-    result: Literal["descriptor", "root"] | None
+    result: Literal["descriptor", "root", "pwd"] | None
     at_entry: bool = False
     held: bool = False
 

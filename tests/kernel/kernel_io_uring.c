@@ -329,6 +329,20 @@ static void unanswered(void)
     finish("io_uring_openat", 1);
 }
 
+/* What is kept of a request that nobody answers is not that of those for which the kernel uses it next. */
+static void used_again(void)
+{
+    ring.sqe_flags |= IOSQE_CQE_SKIP_SUCCESS;
+    open_file(AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
+    add();
+    enter(0);
+    ring.sqe_flags = 0;
+    for (int i = 0; i < 8; i++) {
+        request(IORING_OP_NOP);
+        finish("io_uring_nop", 0);
+    }
+}
+
 /* The ring's own table of files: descriptors in it are indices. */
 static void fixed(void)
 {
@@ -370,7 +384,7 @@ int main(int count, char **words)
     } scenarios[] = {
         {"files", files, 8},       {"network", network, 8}, {"multishot", multishot, 8},   {"reused", reused, 8},
         {"overflow", overflow, 1}, {"pending", pending, 8}, {"unanswered", unanswered, 8},
-        {"fixed", fixed, 8},
+        {"fixed", fixed, 8}, {"used-again", used_again, 8},
     };
 
     if (count != 4)

@@ -161,6 +161,14 @@ def test_files(etracee: Etracee, program: Path, work: Path, way: str) -> None:
     assert (attribute["xattr_name"], attribute["size"]) == ("user.note", 5)
 
 
+def test_what_comes_after_a_request_without_an_answer(
+    etracee: Etracee, program: Path, work: Path
+) -> None:
+    run, told = play(etracee, program, work, "used-again", "inline", watching("io_uring_openat"))
+    assert [each.ret for each in told] == [0] * 8
+    assert values(run, "filename", "ret") == [("/etc/passwd", 0)]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_network(etracee: Etracee, program: Path, work: Path, way: str) -> None:
     run, told = play(etracee, program, work, "network", way, NETWORK)

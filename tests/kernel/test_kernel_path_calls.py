@@ -36,13 +36,17 @@ libc.futimens(file, None); lies(file)
 libc.unlink(b"no"); joined(here + b"/no")
 libc.unlinkat(at, b"d//no", 0); joined(here + b"/no")
 libc.mknodat(at, b"../pipe", 0o10600, 0); joined(os.path.dirname(work) + b"/pipe")
+os.symlink(b"e", b"link")
+for name in b"e", b"..", b"link", b".", b"..":
+    assert libc.chdir(name) == 0; tell(os.getcwdb(), "kernel")
+libc.chdir(b"no"); joined(here + b"/no")
 libc.chroot(b"no"); joined(here + b"/no")
 assert libc.chroot(b"e") == 0; tell(here + b"/e", "kernel")
 assert libc.chroot(b"../" * 20) == 0; tell(b"/", "kernel")
 """
 CALLS = (
     *("chmod", "fchmod", "fchmodat", "truncate", "fchownat"),
-    *("utimensat", "unlink", "unlinkat", "mknodat", "chroot"),
+    *("utimensat", "unlink", "unlinkat", "mknodat", "chdir", "chroot"),
 )
 
 
