@@ -167,16 +167,32 @@ def read_definition(name: str, fd: int) -> MapDefinition:
     return MapDefinition(name, info.type, *sizes, info.map_flags)
 
 
+_LRU_HASH = 9
+"""BPF_MAP_TYPE_LRU_HASH."""
+_LRU_HELD, _LRU_USED = 128, 512
+
+
+def fit_lru(wanted: int, cpus: int) -> int:
+    """Return the entries that an LRU map needs so that it keeps some, and at least `wanted`.
+
+    Before Linux 6.16 each possible processor may hold 128 that nobody uses (LOCAL_FREE_TARGET,
+    kernel/bpf/bpf_lru_list.c), and when all are held, those in use are evicted, however few they
+    are. So there are as many, and 512 that can be used.
+    """
+    return max(wanted, _LRU_USED + _LRU_HELD * cpus)
+
+
 def create_map(definition: MapDefinition) -> int:
-    """Make a map, and return its descriptor.
+    """Make a map, an LRU map as large as this host needs it, and return its descriptor.
 
     Kernels before 5.11 count it against RLIMIT_MEMLOCK, and say EPERM.
     """
+    is_lru, entries = definition.type == _LRU_HASH, definition.max_entries
     attr = _CreateAttr(
         map_type=definition.type,
         key_size=definition.key_size,
         value_size=definition.value_size,
-        max_entries=definition.max_entries,
+        max_entries=fit_lru(entries, possible_cpus()) if is_lru else entries,
         map_flags=definition.flags,
         map_name=definition.name.encode()[:15],
     )
