@@ -20,7 +20,7 @@ from etracee.kernel.perf import attach_tracepoint
 
 WATCHED, UNWATCHED = "getuid", "getppid"
 """Calls that do next to nothing."""
-SECONDS, _FEWEST = 5.0, 5
+SECONDS, _FEWEST = 5.0, 3
 """Rounds are begun within that time, and there are so many in any case."""
 _LOOKS = 8
 """Looks at flags, of which that counts that is always there or never."""
