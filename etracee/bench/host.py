@@ -13,7 +13,7 @@ from etracee.catalog import Catalog, load_catalog
 from etracee.catalog.measured import FORMAT, Measured
 from etracee.kernel.bpf import attach_raw_tracepoint
 from etracee.kernel.btf import Btf
-from etracee.kernel.probe import find_tracefs, tracepoint_obstacle
+from etracee.kernel.probe import choose_attachment, find_tracefs
 from etracee.problems import host_lacks
 
 COUNTING_SECONDS = 5.0
@@ -22,10 +22,10 @@ COUNTING_SECONDS = 5.0
 
 def measure_host() -> Measured:
     """Measure for some ten seconds; ProblemsError where the kernel leaves nothing to choose."""
-    tracefs, obstacle = find_tracefs(), tracepoint_obstacle()
-    if tracefs is None or obstacle:
-        hint = "see `etracee doctor`, and run as root (sudo)"
-        raise host_lacks(f"calls cannot be met in two ways here: {obstacle}", hint)
+    found, tracefs = choose_attachment("auto", "tracepoint"), find_tracefs()
+    if found.why or tracefs is None:
+        what = f"there is nothing to choose: calls can be met in one way alone, since {found.why}"
+        raise host_lacks(what, "`etracee doctor` says what this host lacks")
     catalog = load_catalog()
     watched = catalog.call(WATCHED)
     assert watched is not None

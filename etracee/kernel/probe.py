@@ -70,7 +70,7 @@ def choose_attachment(wanted: str, preferred: str) -> Attachment:
     """
     obstacle = None
     if "tracepoint" in (wanted, preferred) and wanted != "raw_tracepoint":
-        obstacle = tracepoint_obstacle()
+        obstacle = _tracepoint_obstacle()
         if obstacle is None:
             return Attachment("tracepoint", typed_loads=True)
         if wanted == "tracepoint":
@@ -81,8 +81,7 @@ def choose_attachment(wanted: str, preferred: str) -> Attachment:
     return Attachment("raw_tracepoint", typed_loads_error("raw_tracepoint") is None, obstacle)
 
 
-def tracepoint_obstacle() -> str | None:
-    """Say why programs cannot be attached to the tracepoints of each call, or return None."""
+def _tracepoint_obstacle() -> str | None:
     if find_tracefs() is None:
         return f"tracefs is not mounted (mount -t tracefs tracefs {TRACEFS})"
     error = typed_loads_error("tracepoint")

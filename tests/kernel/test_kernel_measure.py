@@ -34,7 +34,7 @@ from etracee.cli.doctor import command
 from etracee.kernel.assembly import RETURN_0
 from etracee.kernel.bpf import attach_raw_tracepoint, load_program
 from etracee.kernel.btf import Btf
-from etracee.kernel.probe import find_tracefs, tracepoint_obstacle
+from etracee.kernel.probe import choose_attachment, find_tracefs
 
 OFTEN = "while True: os.getsid(0)"
 INT_0X80 = """
@@ -51,8 +51,8 @@ int main(void) {
 
 @pytest.fixture
 def catalog(host: None) -> Catalog:
-    if obstacle := tracepoint_obstacle():
-        lacks(f"calls cannot be met in two ways here: {obstacle}")
+    if obstacle := choose_attachment("auto", "tracepoint").why:
+        lacks(f"calls can be met in one way alone here: {obstacle}")
     return load_catalog()
 
 
@@ -151,6 +151,17 @@ def test_where_calls_are_traced_hooks_are_not_measured(
         measure()
     assert json.loads(state.read_text())["hooks"] is None
     assert "note: calls are traced already" in capfd.readouterr().err
+
+
+def test_where_there_is_nothing_to_choose(catalog: Catalog, state: Path, tmp_path: Path) -> None:
+    starts = Starts(tmp_path)
+    places = ("/sys/kernel/tracing", "/sys/kernel/debug")
+    without = "".join(f"umount -l {place} 2>/dev/null; " for place in places)
+    starts.before = ("unshare", "--mount", "sh", "-c", f'{without} exec "$@"', "sh")
+    said = starts.run("doctor", "--measure", code=3).stderr
+    assert "calls can be met in one way alone, since tracefs is not mounted" in said
+    assert not state.exists()
+    starts.clean_up()
 
 
 def test_calls_are_counted(catalog: Catalog, members: Members) -> None:
