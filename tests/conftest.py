@@ -26,6 +26,8 @@ settings.load_profile("etracee")
 os.environ["CACHE_DIRECTORY"] = tempfile.mkdtemp(prefix="etracee-tests-")
 """Programs that tests compile are kept there, and not where the host keeps its own."""
 atexit.register(shutil.rmtree, os.environ["CACHE_DIRECTORY"], ignore_errors=True)
+os.environ["STATE_DIRECTORY"] = str(Path(os.environ["CACHE_DIRECTORY"], "state"))
+"""There is nothing: what was measured on the host is no business of the tests."""
 
 Etracee = Callable[..., "subprocess.CompletedProcess[str]"]
 """Runs the command line: words, and optionally `cwd`."""

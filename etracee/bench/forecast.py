@@ -160,7 +160,7 @@ class _Model:
             s: sum(1 + t.seen for t, of in zip(self.totals, stubs, strict=True) if s in of)
             for s in spent
         }
-        scale = 1e-9 / self.watched.seconds / processors
+        scale, ring = 1e-9 / self.watched.seconds / processors, load_costs().ring
         return {
             index: scale
             * (
@@ -168,7 +168,7 @@ class _Model:
                     spent[stub] * (1 + total.seen) / met[stub]
                     for stub in stubs[index] & spent.keys()
                 )
-                + total.sent * load_costs().ring
+                + total.sent * ring
             )
             for index, total in enumerate(self.totals)
         }

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import click
 
+from etracee.bench.host import measure_host
 from etracee.catalog import Flow, fit_catalog, load_catalog
+from etracee.catalog.costs import load_costs
+from etracee.catalog.measured import RefusedError, measured_path, read_measured, write_measured
 from etracee.kernel.btf import open_btf
 from etracee.kernel.host import Check, check_host
 from etracee.problems import ExitCode, ProblemsError, tell, wrong
@@ -22,12 +25,26 @@ from etracee.runtime.clang import import_bcc
     is_flag=True,
     help="Remove the compiled programs that are kept, and check nothing.",
 )
-def command(is_cleared: bool) -> None:
-    """Check what `etracee run` needs. Exit code 3 when it would not work here."""
+@click.option(
+    "--measure",
+    "is_measured",
+    is_flag=True,
+    help="Measure what hooks cost a call and which calls this host makes, and check nothing. "
+    "Takes some ten seconds, in which the host should do what it usually does.",
+)
+def command(is_cleared: bool, is_measured: bool) -> None:
+    """Check what `etracee run` needs. Exit code 3 when it would not work here.
+
+    By what --measure has found, etracee chooses how it meets calls where a profile leaves that
+    to it. Each measurement takes the place of the one before.
+    """
     if is_cleared:
         _clear_cache()
+    if is_measured:
+        _measure()
+    if is_cleared or is_measured:
         return
-    checks = [*check_host(), *_requests(), _abi_calls(), _bcc(), _cache()]
+    checks = [*check_host(), *_requests(), _abi_calls(), _bcc(), _cache(), _costs()]
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(_line(check, width))
@@ -76,6 +93,46 @@ def _cache() -> Check:
     found = f"{cache_directory()}: {size >> 10} KiB of {MOST_BYTES >> 10}"
     advice = "programs are compiled at each start; etracee makes the directory itself, as root"
     return Check("compiled programs", error is None, error or found, advice)
+
+
+def _costs() -> Check:
+    name, path = "costs of hooks", measured_path()
+    try:
+        measured = read_measured()
+    except RefusedError as error:
+        advice = f"the catalog's figures are used; {_MEASURE} writes it anew"
+        return Check(name, ok=False, found=error.reason, advice=advice)
+    found = load_costs().source
+    if measured is None:
+        return Check(name, ok=False, found=found, advice=f"{_MEASURE} finds those of this host")
+    advice = f"calls were traced meanwhile: end that, then {_MEASURE}"
+    return Check(name, measured.hooks is not None, f"{path}: {found}", advice)
+
+
+_MEASURE = "etracee doctor --measure"
+_SHOWN = 8
+"""Calls that are shown, those made most."""
+
+
+def _measure() -> None:
+    """Measure, say what was found, and keep it."""
+    path, measured = measured_path(), measure_host()
+    try:
+        write_measured(measured)
+    except OSError as error:
+        raise wrong(None, f"cannot write {path}: {error.strerror}") from None
+    for way, cost in (measured.hooks or {}).items():
+        figures = f"exit {cost.exit:.0f} ns, enter {cost.enter:.0f} ns, own {cost.own:.0f} ns"
+        print(f"{way.ljust(16)} {figures}")
+    if measured.hooks is None:
+        tell(
+            "etracee: note: calls are traced already, so that what hooks cost cannot be measured: "
+            f"the catalog's figures stay; end that (etracee run, perf trace …), then {_MEASURE}"
+        )
+    most = list(measured.calls.items())[:_SHOWN]
+    shares = (f"{name} {count / measured.counted:.1%}" for name, count in most)
+    print(f"{measured.counted} calls".ljust(16), ", ".join(shares))
+    tell(f"etracee: wrote {path}; once it is removed, the catalog's figures are used again")
 
 
 def _clear_cache() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from etracee.explain.model import Map
 from etracee.fragments import C
+from etracee.kernel.bpf import fit_lru
 from etracee.operators.grams import WORDS
 from etracee.plan import Plan
 from etracee.plan.attach import ABI_PROGRAMS
@@ -110,5 +111,4 @@ def _hash(name: str, value: int, entries: int, key: int = 4, kind: str = "hash")
 
 
 def _lru(name: str, value: int, wanted: int, cpus: int, key: int = 4) -> Map:
-    """Return a map with LRU_ENTRIES of templates/bpf/include/program.h."""
-    return _hash(name, value, max(wanted, 512 + 128 * cpus), key, "LRU hash")
+    return _hash(name, value, fit_lru(wanted, cpus), key, "LRU hash")

@@ -22,7 +22,7 @@ _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 0, 1, 2, 3, 4
 _MAP_LOOKUP_BATCH, _MAP_DELETE_BATCH = 24, 27
-_PROG_LOAD, _OBJ_INFO, _RAW_TRACEPOINT_OPEN = 5, 15, 17
+_PROG_LOAD, _TEST_RUN, _OBJ_INFO, _RAW_TRACEPOINT_OPEN = 5, 10, 15, 17
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine(), 0)
 _MEMBARRIER_GLOBAL = 1
 _BATCH = 4096
@@ -30,9 +30,6 @@ _BATCH = 4096
 
 PROG_TYPES = {"kprobe": 2, "tracepoint": 5, "raw_tracepoint": 17, "tracing": 26, "lsm": 29}
 """enum bpf_prog_type."""
-
-RETURN_0 = struct.pack("<BBhi", 0xB7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
-"""A program that does nothing: r0 = 0; exit."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -114,6 +111,19 @@ class _RawTracepointAttr(ctypes.Structure):
     )
 
 
+class _TestRunAttr(ctypes.Structure):
+    _fields_ = (
+        ("prog_fd", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("_data_sizes", ctypes.c_uint32 * 2),
+        ("_data", ctypes.c_uint64 * 2),
+        ("_repeat_and_duration", ctypes.c_uint32 * 2),
+        ("_context_sizes", ctypes.c_uint32 * 2),
+        ("_contexts", ctypes.c_uint64 * 2),
+        ("_flags_and_cpu", ctypes.c_uint32 * 2),
+    )
+
+
 class _MapInfo(ctypes.Structure):
     """`struct bpf_map_info`, its beginning."""
 
@@ -167,16 +177,32 @@ def read_definition(name: str, fd: int) -> MapDefinition:
     return MapDefinition(name, info.type, *sizes, info.map_flags)
 
 
+_LRU_HASH = 9
+"""BPF_MAP_TYPE_LRU_HASH."""
+_LRU_HELD, _LRU_USED = 128, 512
+
+
+def fit_lru(wanted: int, cpus: int) -> int:
+    """Return the entries that an LRU map needs so that it keeps some, and at least `wanted`.
+
+    Before Linux 6.16 each possible processor may hold 128 that nobody uses (LOCAL_FREE_TARGET,
+    kernel/bpf/bpf_lru_list.c), and when all are held, those in use are evicted, however few they
+    are. So there are as many, and 512 that can be used.
+    """
+    return max(wanted, _LRU_USED + _LRU_HELD * cpus)
+
+
 def create_map(definition: MapDefinition) -> int:
-    """Make a map, and return its descriptor.
+    """Make a map, an LRU map as large as this host needs it, and return its descriptor.
 
     Kernels before 5.11 count it against RLIMIT_MEMLOCK, and say EPERM.
     """
+    is_lru, entries = definition.type == _LRU_HASH, definition.max_entries
     attr = _CreateAttr(
         map_type=definition.type,
         key_size=definition.key_size,
         value_size=definition.value_size,
-        max_entries=definition.max_entries,
+        max_entries=fit_lru(entries, possible_cpus()) if is_lru else entries,
         map_flags=definition.flags,
         map_name=definition.name.encode()[:15],
     )
@@ -353,3 +379,13 @@ def attach_raw_tracepoint(name: str, program: int) -> int:
     """Let `program` run at a raw tracepoint; closing what is returned detaches it."""
     text = ctypes.create_string_buffer(name.encode())
     return call_bpf(_RAW_TRACEPOINT_OPEN, _RawTracepointAttr(ctypes.addressof(text), program))
+
+
+def run_program(program: int) -> int:
+    """Run a program for a raw tracepoint that reads no arguments, in this thread; since Linux 5.10.
+
+    Returns the 32 bits that it returns.
+    """
+    attr = _TestRunAttr(prog_fd=program)
+    call_bpf(_TEST_RUN, attr)
+    return int(attr.retval)

@@ -6,38 +6,22 @@ Neither version nor configuration tells: a kernel may refuse with EPERM what it 
 from __future__ import annotations
 
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from etracee.kernel.bpf import RETURN_0, load_program
+from etracee.kernel.assembly import RETURN_0, call, copy, load_u64
+from etracee.kernel.bpf import load_program
 from etracee.problems import host_lacks
 
 TRACEFS = Path("/sys/kernel/tracing")
 _TRACEFS_PLACES = (TRACEFS, Path("/sys/kernel/debug/tracing"))
 
-_HELPERS = {"get_current_task": 35, "get_current_task_btf": 158, "task_pt_regs": 175}
-"""Numbers of helpers: include/uapi/linux/bpf.h."""
-
-
-def _instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
-    return struct.pack("<BBhi", code, registers, offset, immediate)
-
-
 _ATTACH_TYPES = {"tracing": 24, "lsm": 27}
 """BPF_TRACE_FENTRY and BPF_LSM_MAC of enum bpf_attach_type."""
 
 
-def _call(helper: str) -> bytes:
-    return _instruction(0x85, immediate=_HELPERS[helper])
-
-
 _READ_TYPED = (
-    _call("get_current_task_btf")
-    + _instruction(0xBF, registers=0x01)  # r1 = r0
-    + _call("task_pt_regs")
-    + _instruction(0x79, registers=0x01)  # r1 = *(u64 *)(r0 + 0)
-    + RETURN_0
+    call("get_current_task_btf") + copy(1, 0) + call("task_pt_regs") + load_u64(1, 0, 0) + RETURN_0
 )
 """Read a saved register through pointers whose type the verifier knows."""
 

@@ -36,7 +36,7 @@ def prefer_attachment(plan: Plan, costs: Costs) -> Preference:
     best, *others = sorted(expected, key=lambda attach: expected[attach])
     compared = ", ".join(f"{expected[attach]:.0f} by {attach}" for attach in others)
     figures = f"adds about {expected[best]:.0f} ns to each call of the host, {compared}"
-    return Preference(best, f"{figures} (by the catalog's figures)")
+    return Preference(best, f"{figures} ({costs.source})")
 
 
 def _cost(hooks: list[Hook], costs: Costs, attach: str) -> float:

@@ -8,16 +8,15 @@ and which libraries made it, and counts only while those are the same.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from etracee.files import UnusableError, open_directory, read_file, replace_file
 from etracee.inputs import Inputs
 from etracee.kernel.identity import identify_kernel
 from etracee.kernel.probe import find_tracefs, typed_loads_error
@@ -30,7 +29,6 @@ _DEFAULT = "/var/cache/etracee"
 MOST_BYTES = 64 << 20
 """Bytes of all entries together; beyond them, the ones go that were not used for longest."""
 _SUFFIX = ".image"
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 Stamp = tuple[int, int, int]
 """Size, and the times of the last change of content and of anything, in ns: stat(2)."""
@@ -41,13 +39,6 @@ class _Entry(msgspec.Struct, frozen=True):
     inputs: Inputs
     libraries: dict[str, Stamp]
     image: Image
-
-
-class _UnusableError(OSError):
-    """The directory is not to be used, and why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(errno.EPERM, reason)
 
 
 def cache_directory() -> str:
@@ -71,13 +62,14 @@ class Cache:
             return None
         try:
             with _open_directory() as directory:
-                entry = _decode(_read(directory, self._name), self._key)
+                data = read_file(directory, self._name, {os.geteuid()}, MOST_BYTES)
+                entry = _decode(data, self._key)
                 if not _is_current(entry):
                     return None
                 with contextlib.suppress(OSError):
                     os.utime(self._name, dir_fd=directory)
                 return entry.image
-        except (FileNotFoundError, _UnusableError):
+        except (FileNotFoundError, UnusableError):
             return None  # keep() will tell what is wrong with the directory
         except OSError as error:
             self.refuse(str(error.strerror))
@@ -97,7 +89,8 @@ class Cache:
             if self._key:
                 entry = _Entry(self._key, inputs, _stamp_libraries(), image)
                 with _open_directory(is_made=True) as directory:
-                    _write(directory, self._name, seal(msgspec.msgpack.encode(entry)))
+                    data = seal(msgspec.msgpack.encode(entry))
+                    replace_file(directory, self._name, data, 0o600)
                     _evict(directory)
                 return
         except OSError as error:
@@ -196,59 +189,9 @@ def _decode(data: bytes, key: bytes) -> _Entry:
     return entry
 
 
-@contextlib.contextmanager
-def _open_directory(*, is_made: bool = False) -> Iterator[int]:
-    """Open the directory, made if need be.
-
-    _UnusableError where it is not there, or another user can write to it.
-    """
-    path = cache_directory()
-    try:
-        if is_made:
-            with contextlib.suppress(FileExistsError):
-                Path(path).mkdir(0o700)
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except NotADirectoryError:
-        raise _UnusableError("it is no directory, or a symbolic link") from None
-    except PermissionError as error:
-        raise _UnusableError(str(error.strerror)) from None
-    try:
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid():
-            raise _UnusableError(f"it belongs to user {found.st_uid}")
-        if found.st_mode & _OTHERS_WRITE:
-            raise _UnusableError("others may write to it (chmod go-w)")
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _read(directory: int, name: str) -> bytes:
-    """Return an entry's bytes; ImageError for what others may have written."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, dir_fd=directory), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ImageError("it is no regular file")
-        if found.st_uid != os.geteuid():
-            raise ImageError(f"it belongs to user {found.st_uid}")
-        if found.st_mode & _OTHERS_WRITE:
-            raise ImageError("others may write to it")
-        return file.read(MOST_BYTES)
-
-
-def _write(directory: int, name: str, data: bytes) -> None:
-    """Write an entry under another name, and rename it: another start sees it whole or not."""
-    new = f"{os.urandom(8).hex()}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(new, flags, 0o600, dir_fd=directory), "wb") as file:
-            file.write(data)
-        os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(new, dir_fd=directory)
-        raise
+def _open_directory(*, is_made: bool = False) -> contextlib.AbstractContextManager[int]:
+    """Open the directory, made if need be; UnusableError where another user can write to it."""
+    return open_directory(cache_directory(), {os.geteuid()}, make=0o700 if is_made else None)
 
 
 def _list(directory: int) -> list[os.DirEntry[str]]:

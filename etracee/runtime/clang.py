@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from etracee.fragments import c_ident
-from etracee.kernel.bpf import MapDefinition, possible_cpus, read_definition
+from etracee.kernel.bpf import MapDefinition, read_definition
 from etracee.kernel.probe import find_tracefs
 from etracee.plan import Hook, Plan
 from etracee.problems import host_lacks
@@ -117,8 +117,7 @@ def _compile(directory: Path) -> Any:
     bcc = import_bcc()
     text = (directory / PROGRAM).read_bytes()
     flags = [f"-I{directory}", f"-I{headers / 'include'}", "-Wno-unused-function"]
-    flags += [f"-DGENERATION={_GENERATION}", f"-DPOSSIBLE_CPUS={possible_cpus()}"]
-    flags.append("-g0")  # nobody reads what BCC asks for to debug
+    flags += [f"-DGENERATION={_GENERATION}", "-g0"]  # nobody reads what BCC asks for to debug
     with _collect_stderr() as said, _without_kernel_symbols():
         try:
             return bcc.BPF(text=text, cflags=flags)

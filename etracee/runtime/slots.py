@@ -9,7 +9,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from etracee.kernel.bpf import RETURN_0, Map, load_program
+from etracee.kernel.assembly import RETURN_0
+from etracee.kernel.bpf import Map, load_program
 from etracee.kernel.programs import recursion_misses
 from etracee.runtime.loaded import Loaded, Place
 

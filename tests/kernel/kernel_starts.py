@@ -17,10 +17,11 @@ VARYING = ("timestamp", "human_time", "pid", "ppid", "tid", "child_pid", "from",
 
 @dataclass
 class Starts:
-    """Starts etracee with a directory of its own for programs."""
+    """Starts etracee with a directory of its own for programs; words `before` may run it."""
 
     directory: Path
     checkout: Path = CHECKOUT
+    before: tuple[str, ...] = ()
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     kept: Path = field(init=False)
 
@@ -34,7 +35,7 @@ class Starts:
         places = [self.checkout] if compiles else [self.directory / "broken", self.checkout]
         path = os.pathsep.join(map(str, places))
         process = subprocess.Popen(
-            [sys.executable, "-m", "etracee", *map(str, words)],
+            [*self.before, sys.executable, "-m", "etracee", *map(str, words)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import platform
 import shutil
 import signal
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from kernel_run import PATIENCE, parse_lines
+from kernel_run import PATIENCE, parse_lines, until
 from kernel_starts import Listener, Starts, assert_each_once, opened
 
+from etracee.kernel.bpf import fit_lru, possible_cpus, read_definition
+from etracee.render.sizes import ENDED_PROCESSES
 from etracee.runtime.image import seal, unseal
 
 
@@ -45,6 +51,42 @@ def test_it_follows_a_command(starts: Starts, built: Path) -> None:
     types = [event["type"] for event in parse_lines(run.stdout)]
     assert types == ["exec", "fork", "exit", "exit"]
     assert starts.entries() == [], "nothing of it is kept"
+
+
+MORE_PROCESSORS = 77
+
+
+def test_maps_are_made_for_the_host_that_runs_it(
+    starts: Starts, built: Path, tmp_path: Path
+) -> None:
+    """Of one with more processors, each of which holds entries of an LRU map in reserve."""
+    possible = tmp_path / "possible"
+    possible.write_text(f"0-{MORE_PROCESSORS - 1}\n")
+    cover = 'mount --bind "$0" /sys/devices/system/cpu/possible && exec "$@"'
+    starts.before = ("unshare", "--mount", "sh", "-c", cover, str(possible))
+    wanted = fit_lru(ENDED_PROCESSES, MORE_PROCESSORS)
+    assert wanted > fit_lru(ENDED_PROCESSES, possible_cpus()), "here there would be fewer"
+    process = starts.start("run", built, compiles=False)
+    until(lambda: wanted in lru_sizes(), f"an LRU map of {wanted} entries")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0
+
+
+def lru_sizes() -> Iterator[int]:
+    """Yield the entries of all LRU maps in the kernel."""
+    libc, number = ctypes.CDLL(None, use_errno=True), 0
+    bpf = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+    while True:
+        attr = ctypes.create_string_buffer(struct.pack("<III", number, 0, 0), 12)
+        if libc.syscall(bpf, 12, attr, 12):  # BPF_MAP_GET_NEXT_ID
+            return
+        number = struct.unpack_from("<I", attr, 4)[0]
+        descriptor = libc.syscall(bpf, 14, struct.pack("<III", number, 0, 0), 12)  # …_GET_FD_BY_ID
+        if descriptor >= 0:
+            definition = read_definition("", descriptor)
+            os.close(descriptor)
+            if definition.type == 9:  # BPF_MAP_TYPE_LRU_HASH
+                yield definition.max_entries
 
 
 def test_it_watches_the_host(starts: Starts, built: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,13 +12,12 @@ import pytest
 
 from etracee.explain import Attachment, explain
 from etracee.explain.model import Map
-from etracee.kernel.bpf import possible_cpus
+from etracee.kernel.bpf import create_map, possible_cpus
 from etracee.kernel.btf import Btf
 from etracee.kernel.offsets import render_offsets
 from etracee.plan import Plan, Request, make_plan
 from etracee.render import render_program
-from etracee.resources import bundled
-from etracee.runtime.clang import import_bcc
+from etracee.runtime.clang import OFFSETS, PROGRAM, compile_image
 from etracee.source_set import SourceSet, load_source_set
 
 RULE = {
@@ -79,27 +77,21 @@ def _plan(directory: Path, events: Mapping[str, Any], tree: bool) -> tuple[Sourc
 
 
 def _real_maps(directory: Path, plan: Plan) -> Iterator[Map]:
-    """Yield the maps that BCC makes of the program, as the kernel describes them."""
+    """Yield the maps that are made for the program on this host, as the kernel describes them."""
     program = render_program(plan)
     with Btf() as btf:
-        (directory / "offsets.h").write_text(render_offsets(btf, program.offsets))
-    headers = bundled("templates") / "bpf"
-    os.environ["BCC_KERNEL_SOURCE"] = str(headers)
-    flags = [f"-I{directory}", f"-I{headers / 'include'}", "-DGENERATION=0"]
-    bpf = import_bcc().BPF(text=program.c, cflags=flags)
-    lib = ctypes.CDLL("libbcc.so.0")
-    lib.bpf_table_name.restype = ctypes.c_char_p
-    module = ctypes.c_void_p(bpf.module)
-    for number in range(lib.bpf_num_tables(module)):
-        descriptor = lib.bpf_table_fd_id(module, ctypes.c_size_t(number))
+        (directory / OFFSETS).write_text(render_offsets(btf, program.offsets))
+    (directory / PROGRAM).write_text(program.c)
+    for definition in compile_image(plan, directory, program.python, (), ()).maps:
+        descriptor = create_map(definition)
         text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        os.close(descriptor)
         told = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
         yield Map(
-            name=lib.bpf_table_name(module, ctypes.c_size_t(number)).decode(),
+            name=definition.name,
             kind=KINDS[int(told["map_type"])],
             key_bytes=int(told["key_size"]),
             value_bytes=int(told["value_size"]),
             entries=int(told["max_entries"]),
             memory=int(told["memlock"]),
         )
-    bpf.cleanup()

@@ -24,16 +24,6 @@ static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)
 #define GENERATION 0
 #endif
 
-/*
- * Before Linux 6.16 each processor may hold 128 entries of an LRU map that nobody uses (LOCAL_FREE_TARGET,
- * kernel/bpf/bpf_lru_list.c), and when all are held, those in use are evicted, however few they are. So there are
- * as many, and 512 that can be used at least.
- */
-#ifndef POSSIBLE_CPUS
-#define POSSIBLE_CPUS 1
-#endif
-#define LRU_ENTRIES(wanted) ((wanted) > 512 + 128 * POSSIBLE_CPUS ? (wanted) : 512 + 128 * POSSIBLE_CPUS)
-
 static long (*send_signal)(u32 number) = (void *)109;
 static u64 (*time_since_boot)(void) = (void *)125; /* in ns, time asleep included */
 
