@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from etracee.catalog import Catalog, fit_catalog, load_catalog
 from etracee.catalog.fit import Kernel
@@ -27,8 +27,8 @@ def load_source_set(
 ) -> SourceSet:
     """Read the profile and all rules, its own and the named; ProblemsError if they are wrong.
 
-    What is wrong with options of the profile is left to make_plan(), which finds the rest. With a
-    kernel, the catalog has only what that can show.
+    What does not keep more from being found wrong is among the profile's `problems`, for
+    make_plan(), which finds the rest. With a kernel, the catalog has only what that can show.
     """
     loaded = read_profile(profile)
     named = (*loaded.rules, *(Located(name) for name in rules))
@@ -37,5 +37,6 @@ def load_source_set(
     try:
         found = load_rules(named)
     except ProblemsError as error:
-        raise ProblemsError((*loaded.problems, *error.problems), error.code) from None
+        loaded = replace(loaded, problems=(*loaded.problems, *error.problems))
+        found = RuleSet()
     return SourceSet(expand_families(loaded, fitting), found, fitting)

@@ -22,12 +22,14 @@ from etracee.profile.model import (
 from etracee.profile.validate import validate_apart
 from etracee.profile.written import Located
 from etracee.resources import find_file
-from etracee.source import Document, read_document
+from etracee.source import Document, Path_, read_document
 
 MOST_FILES = 100
 """Files that a profile may extend, all of them together."""
-_APART = ("version", "description", "options")
-"""Keys of a profile that no name in it depends on."""
+_APART = ("version", "description", "options", "filter", "context")
+"""Keys without which all other names of a profile mean the same."""
+_BOUND_OF_EVENT = ("mode", "count")
+"""Keys of an event of which that is not so."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,22 @@ def _collect(
     if _is_rule_file(document):
         hint = "give it to `etracee test`, or behind --rules"
         raise wrong(document.place(()), "this is a file of rules, not a profile", hint)
-    written, problems = validate_apart(document, WrittenProfile, _APART)
+    written, problems = validate_apart(document, WrittenProfile, _find_apart)
     for index, base in enumerate(written.extends):
         place = document.place(("extends", index))
         found = find_file("profiles", base, relative_to=path.parent, where=place)
         _collect(found, (*above, path), files, place)
     files.append(_File(path, document, written, problems))
+
+
+def _find_apart(path: Path_) -> Path_ | None:
+    """Return the key of a profile that can be left out with the node at `path`."""
+    match path:
+        case (str(key), *_) if key in _APART:
+            return path[:1]
+        case ("events", _, str(key), *_) if key not in _BOUND_OF_EVENT:
+            return path[:3]
+    return None
 
 
 def _is_rule_file(document: Document) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,19 +16,20 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def validate(document: Document, model: type[Model]) -> Model:
     """Return the document as `model`; ProblemsError with all that does not fit."""
-    valid, problems = validate_apart(document, model, ())
+    valid, problems = validate_apart(document, model, lambda _: None)
     if problems:
         raise ProblemsError(problems)
     return valid
 
 
 def validate_apart(
-    document: Document, model: type[Model], apart: Iterable[str]
+    document: Document, model: type[Model], apart: Callable[[Path_], Path_ | None]
 ) -> tuple[Model, list[Problem]]:
-    """Return the document as `model`, and what does not fit below the keys `apart`, left out.
+    """Return the document as `model` without some of what does not fit, and all that does not.
 
-    The rest of the document can be understood without those, so that more may be found wrong in it;
-    ProblemsError with all that does not fit where that is not so.
+    `apart` says of a node that does not fit which key can be left out with it, so that the rest is
+    understood as it was meant, and more may be found wrong in it; ProblemsError with all that does
+    not fit where that is None of one.
     """
     data = document.data
     if not isinstance(data, dict):
@@ -39,11 +40,24 @@ def validate_apart(
     except ValidationError as error:
         found = _problems(document, model, error)
         problems = _sorted([*found.values(), *problems])
-        keys = {path[0] for path in found if path}
-        if not keys or not keys <= set(apart) or document.problems:
+        keys = [apart(path) for path in found]
+        if None in keys:
             raise ProblemsError(problems) from None
-        valid = model.model_validate({key: data[key] for key in data.keys() - keys})
+        valid = model.model_validate(_without(data, keys))
     return valid, problems
+
+
+def _without(data: dict[str, Any], keys: Iterable[Path_ | None]) -> dict[str, Any]:
+    """Return mappings without the values that these paths lead to."""
+    rest = dict(data)
+    for key in keys:
+        inner: Any = rest
+        for step in key[:-1] if key else ():
+            inner[step] = dict(inner.get(step, {}))
+            inner = inner[step]
+        if key:
+            inner.pop(key[-1], None)
+    return rest
 
 
 def _problems(
