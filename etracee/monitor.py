@@ -157,10 +157,10 @@ class Monitor:
 
     def _tick(self) -> int:
         """Deliver what lies in the ring, a batch of it; return how many bytes there were."""
-        data, records = self._ring.take(_BATCH)
-        items = self._add_alerts(self.generations.reader.read(data, records))
-        self._deliver(self._cut_to_limit(items))
-        return len(data)
+        batch = self.generations.reader.read(self._ring.look(_BATCH))
+        self._ring.release(batch.size)
+        self._deliver(self._cut_to_limit(self._add_alerts(batch)))
+        return batch.size
 
     def _add_alerts(self, batch: Batch) -> Sequence[Item]:
         """Return what the batch delivers, alerts behind the events that they are for.
