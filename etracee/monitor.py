@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from etracee.clock import Clock
 from etracee.command import Command
@@ -18,11 +19,13 @@ from etracee.gate import HostGate, TreeGate
 from etracee.generations import Generations
 from etracee.losses import Losses
 from etracee.reload import Reloader
-from etracee.runtime.compiler import Compiler
 from etracee.runtime.order import Order
 from etracee.sinks.base import Sink, SinkClosedError
 from etracee.sinks.queue import close_all
 from etracee.summary import Summary
+
+if TYPE_CHECKING:
+    from etracee.runtime.compiler import Compiler
 
 BUSY_TICK, IDLE_TICK = 0.005, 0.05
 """Seconds between looks at the ring: what arrives waits no longer than the second."""
@@ -157,7 +160,10 @@ class Monitor:
 
     def _tick(self) -> int:
         """Deliver what lies in the ring, a batch of it; return how many bytes there were."""
-        batch = self.generations.reader.read(self._ring.look(_BATCH))
+        window = self._ring.look(_BATCH)
+        if window.at == window.end:
+            return 0
+        batch = self.generations.reader.read(window)
         self._ring.release(batch.size)
         self._deliver(self._cut_to_limit(self._add_alerts(batch)))
         return batch.size
