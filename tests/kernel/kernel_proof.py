@@ -143,7 +143,7 @@ def run_program(fd: int, *arguments: int) -> None:
     attr = _RunAttr(
         prog_fd=fd, ctx_size_in=ctypes.sizeof(context), ctx_in=ctypes.addressof(context)
     )
-    bpf._bpf(_TEST_RUN, attr)
+    bpf.call_bpf(_TEST_RUN, attr)
     assert attr.retval == 0, "the program could not read what it was given"
 
 
