@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ from etracee.enrich import Host
 from etracee.event import EventLayout
 from etracee.plan import Plan, Request, attach_by, make_plan
 from etracee.plan.pushdown import OTHERS
+from etracee.records import Window
 from etracee.render import Program, render_program
 from etracee.source_set import SourceSet, load_source_set
 
 RECORDS = 1000
 """Records in a batch: about the 64 KiB and more that the monitor decodes at once."""
-_HEADER = 8
-"""Bytes before each record in the kernel's ring."""
+_ROOM = bytes(1 << 12)
+"""What lies behind the records."""
 
 _CONTEXT = {"pid": 4242, "ppid": 4200, "uid": 1000, "gid": 1000, "tid": 4242}
 _SOCKADDR = struct.pack("<H", 2) + struct.pack(">H4s8x", 443, bytes([192, 0, 2, 7]))
@@ -55,14 +55,6 @@ _UNDECIDED = 1 << OTHERS
 """The bits of rules in a record when the kernel leaves them all to Python."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Packed records, and the offset of each."""
-
-    data: bytes
-    offsets: Sequence[int]
-
-
 def make_running_plan(source: SourceSet, *, alerts_only: bool = False) -> Plan:
     """Return the plan as the running monitor would have it."""
     request = Request(alerts_only=alerts_only)
@@ -81,7 +73,7 @@ def start_reader(
     return reader, decoder
 
 
-def pack_opens(layout: EventLayout) -> Batch:
+def pack_opens(layout: EventLayout) -> Window:
     """Return RECORDS opens."""
     return _pack_all({"openat": layout}, ("openat",))
 
@@ -111,21 +103,19 @@ def running(program: Program, tmp_path: Path) -> tuple[Reader, Decoder]:
 
 
 @pytest.fixture(scope="session")
-def batch(plan: Plan) -> Batch:
+def batch(plan: Plan) -> Window:
     """Return RECORDS records in the mix, one after the other as in the ring."""
     return _pack_all({event.name: event.layout for event in plan.events}, _MIX)
 
 
-def _pack_all(layouts: Mapping[str, EventLayout], mix: Sequence[str]) -> Batch:
-    data, offsets = bytearray(), []
+def _pack_all(layouts: Mapping[str, EventLayout], mix: Sequence[str]) -> Window:
+    data = bytearray()
     for number in range(RECORDS):
         name = mix[number % len(mix)]
         variants = _VALUES[name]
-        data += bytes(_HEADER)
-        offsets.append(len(data))
-        data += _pack(layouts[name], variants[number // 5 % len(variants)], number)
-        data += bytes(-len(data) % 8)
-    return Batch(bytes(data), offsets)
+        record = _pack(layouts[name], variants[number // 5 % len(variants)], number)
+        data += struct.pack("<Q", len(record)) + record + bytes(-len(record) % 8)
+    return Window(bytes(data) + _ROOM, 0, len(data))
 
 
 def _pack(layout: EventLayout, values: Mapping[str, Any], number: int) -> bytes:

@@ -61,6 +61,6 @@ class Losses:
         ring = self._generations.ring
         self._flood = self._flood + refused if refused else 0
         if self._flood and ring.fullest > ring.size // 2:
-            missing = self._flood * ring.consumed // max(ring.records, 1)
+            missing = self._flood * ring.consumed // max(self._generations.reader.records, 1)
             wanted = ring.size + 2 * missing
             self.ring_wanted = max(self.ring_wanted, 1 << (wanted - 1).bit_length())

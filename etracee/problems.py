@@ -56,6 +56,14 @@ class Problem:
         return f"{place}{printable(message)}{printable(hint)}"
 
 
+class CompilerFailedError(Exception):
+    """The compiling process has said why, and ended with `code`."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(f"the compiler ended with {code}")
+
+
 class ProblemsError(Exception):
     """Carries every problem found; `code` is the exit code that they call for."""
 

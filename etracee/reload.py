@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from etracee.gate import Gate
 from etracee.generations import Generations
-from etracee.problems import tell
-from etracee.runtime.compiler import Compiler, CompilerFailedError
+from etracee.problems import CompilerFailedError, tell
 from etracee.runtime.loaded import Loaded
 from etracee.runtime.order import Order
+from etracee.runtime.start import prepare_compiler
+
+if TYPE_CHECKING:
+    from etracee.runtime.compiler import Compiler
 
 
 class Reloader:
@@ -38,7 +43,7 @@ class Reloader:
             return
         self._is_asked = False
         try:
-            self._compiler = Compiler(self._order, self._generations.running)
+            self._compiler = prepare_compiler(self._order, self._generations.running)
         except OSError as error:
             _tell_failure(error)
             return

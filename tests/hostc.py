@@ -7,7 +7,7 @@ import json
 import re
 import struct
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ from etracee.fragments import c_ident
 from etracee.plan import EventPlan, Plan, Request, make_plan
 from etracee.plan.grams import Grams
 from etracee.plan.tries import Trie
+from etracee.records import Window
 from etracee.render import render_program
 from etracee.render.cview import view_program
 from etracee.render.environment import environment
@@ -142,9 +143,9 @@ class BothReaders:
     def __init__(self, module: ModuleType, clock: Clock) -> None:
         self.readers = [reader_of(module, clock, as_lines=lines) for lines in (False, True)]
 
-    def read(self, data: bytes, offsets: Sequence[int] = (0,)) -> Batch:
+    def read(self, *records: bytes) -> Batch:
         """Return the batch with events; the other one says the same."""
-        events, lines = (reader.read(data, offsets) for reader in self.readers)
+        events, lines = (reader.read(in_ring(*records)) for reader in self.readers)
         assert lines.items == [encode_line(event) for event in events.items]
         assert lines.found == events.found
         return events
@@ -237,6 +238,13 @@ def zeros(layout: EventLayout) -> dict[str, Any]:
         for slot in layout.slots
         if slot.name not in HEADER
     }
+
+
+def in_ring(*records: bytes) -> Window:
+    """Return records as they lie in the kernel's ring, all of them finished."""
+    headed = (struct.pack("<Q", len(record)) + record for record in records)
+    data = b"".join(record + bytes(-len(record) % 8) for record in headed)
+    return Window(data + bytes(ROOM), 0, len(data))
 
 
 def pack(

@@ -18,6 +18,7 @@ from etracee.bench.watch import split_sample
 from etracee.clock import Clock
 from etracee.decoding import Decoder, Reader
 from etracee.enrich import Host
+from etracee.event import Item
 from etracee.monitor import BUSY_TICK
 from etracee.plan import Plan
 from etracee.render import render_program
@@ -83,7 +84,7 @@ class _Bench:
         count = min(_BATCH, _RING // 2 // max(map(len, records)))
         data = _pack(records, count)
         self._ring.put(data)
-        items = self._reader.read(*self._ring.take(len(data))).items
+        items = self._read()
         text = len(self._sink.encode(items))
         ns = self.time(data) / count
         return EventCost(ns, text / len(items) if items else 0.0, len(items) / count)
@@ -95,7 +96,7 @@ class _Bench:
         """
 
         def run() -> None:
-            items = self._reader.read(*self._ring.take(len(data))).items
+            items = self._read()
             if items:
                 self._sink.write(items)
 
@@ -106,6 +107,11 @@ class _Bench:
             taken.append(_processor_ns(run))
         return statistics.median(taken)
 
+    def _read(self) -> Sequence[Item]:
+        batch = self._reader.read(self._ring.look(_RING))
+        self._ring.release(batch.size)
+        return batch.items
+
     def measure_tick(self) -> float:
         """Return the ns of processor time of a wait for the ring that ends with nothing in it."""
         quiet, other = socket.socketpair()
@@ -113,7 +119,7 @@ class _Bench:
         def run() -> None:
             for _ in range(_TICKS):
                 select.select([quiet], [], [], BUSY_TICK)
-                self._reader.read(*self._ring.take(_RING))
+                self._read()
 
         with quiet, other:
             return _processor_ns(run) / _TICKS

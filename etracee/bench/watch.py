@@ -173,10 +173,7 @@ class _Program:
 
     def take_sample(self) -> Iterator[bytes]:
         """Yield the records that were sent, each with the 8 bytes before it."""
-        data, records = self._ring.take(1 << 30)
-        for at in records:
-            (length,) = struct.unpack_from("<I", data, at - 8)
-            yield data[at - 8 : at + (length + 7 & ~7)]
+        return self._ring.take_all()
 
 
 def _time_call(workload: Workload) -> float:

@@ -11,15 +11,12 @@ from etracee.clock import Clock
 from etracee.command import Command
 from etracee.generations import Generations
 from etracee.monitor import Limits, Monitor
-from etracee.problems import ExitCode, tell, wrong
-from etracee.runtime.compiler import CompilerFailedError
+from etracee.problems import CompilerFailedError, ExitCode, tell, wrong
 from etracee.runtime.loaded import Loaded
 from etracee.runtime.order import Order
 from etracee.runtime.start import Start
 from etracee.sinks import Sink, open_sinks
 from etracee.sinks.json import JsonSink
-from etracee.sinks.live import TerminalSink
-from etracee.sinks.text import TextSink
 from etracee.summary import Summary
 
 
@@ -81,6 +78,9 @@ def _sink(output: str | None, form: str | None, *, is_shared: bool) -> Sink:
     chosen = form or ("text" if output is None and os.isatty(1) else "json")
     if chosen == "json":
         return JsonSink(descriptor)
+    from etracee.sinks.live import TerminalSink
+    from etracee.sinks.text import TextSink
+
     is_live = os.isatty(descriptor) and not is_shared and os.environ.get("TERM", "dumb") != "dumb"
     return TerminalSink(descriptor) if is_live else TextSink(descriptor)
 

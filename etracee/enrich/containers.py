@@ -79,20 +79,19 @@ _MOST_PATHS = 4096
 """Paths of which is kept what they tell."""
 
 
-def _compiled() -> tuple[tuple[re.Pattern[bytes], bytes | None], ...]:
+@functools.cache
+def _compile() -> tuple[tuple[re.Pattern[bytes], bytes | None], ...]:
+    """Return the patterns, which nobody waits for who asks for no container."""
     return tuple(
         (re.compile(rb"/" + pattern.path + rb"(?=/|$)"), pattern.runtime) for pattern in PATTERNS
     )
-
-
-_COMPILED = _compiled()
 
 
 @functools.lru_cache(_MOST_PATHS)
 def container_of(path: bytes) -> Container | None:
     """Return the innermost container that a cgroup belongs to, None outside of containers."""
     best, end = None, 0
-    for pattern, runtime in _COMPILED:
+    for pattern, runtime in _compile():
         for found in pattern.finditer(path):
             if found.end() > end:
                 best, end = Container(found["id"], runtime), found.end()

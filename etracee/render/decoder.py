@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -94,7 +95,6 @@ class DecoderView:
     pieces: tuple[Piece, ...]
     constants: tuple[Named, ...]
     operators: tuple[Py, ...]
-    types: tuple[Py, ...]
 
 
 def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> str:
@@ -133,9 +133,11 @@ def render_decoder(plan: Plan, digest: str, *, all_may_miss: bool = False) -> st
         pieces=tuple(pieces),
         constants=tuple(Named(name, source) for source, name in form.constants.items()),
         operators=tuple(_operators(form)),
-        types=tuple(py_ident(name) for name in type_modules()),
     )
-    return environment().get_template("decoder.py.j2").render(view=view)
+    body = Py(environment().get_template("decoder_body.py.j2").render(view=view))
+    named = set(re.findall(r"\b(\w+)\.", body))
+    types = [py_ident(name) for name in type_modules() if name in named]
+    return environment().get_template("decoder.py.j2").render(view=view, types=types, body=body)
 
 
 def _by_event(plan: Plan, functions: Mapping[Py, Py]) -> Py:

@@ -7,8 +7,10 @@ calls, rules that fire) is left to the function that makes an event.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -17,22 +19,21 @@ from etracee.catalog.model import LookUp, PartOf
 from etracee.event import NATIVE, Slot
 from etracee.expr.tree import YES
 from etracee.fragments import Py, join, py, py_format, py_literal, py_variable
+from etracee.records import HEADER
 from etracee.render.decoded import NOTHING, TEXTUAL, Decoded, Named, unpacked_name
+from etracee.render.parts import Block, Insert, lie_together, put_together
 from etracee.types import Kind
 
 _CONTEXT, _CALLER = Py("context"), Py("caller")
 """What of the context has no variable length: its raw bytes, and its pieces."""
 _TEXTS = Py("TEXTS")
 """The pieces that are one text, of whatever field."""
-Part = tuple[str, Py | None]
-"""Text, and the variable whose value follows it."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """How a piece is `made` of the raw values `given` of some slots."""
+    """How a piece is `made` of the variable `raw`: the values of some slots, or their block."""
 
-    given: Py
     values: tuple[Named, ...]
     made: Py
 
@@ -41,12 +42,14 @@ class Piece:
 class LinesView:
     """What the template needs to write lines of one event.
 
-    `is_odd` and `is_lacking` say, before and after the pieces are found, that no line can be made
-    here. `split` takes the pieces of the context apart.
+    `size` is where the variable part begins, counted from the header. `is_odd` and `is_lacking`
+    say, before and after the pieces are found, that no line can be made here. `split` takes the
+    pieces of the context apart, `human` is the text with the time of day.
     """
 
     code: Py
     unpacked: Py
+    size: int
     variable: tuple[Py, ...]
     found: tuple[Named, ...]
     is_judged: bool
@@ -54,6 +57,7 @@ class LinesView:
     is_lacking: Py
     split: Py
     shown: tuple[Named, ...]
+    human: Py
     text: Py
 
 
@@ -91,23 +95,29 @@ class _Writer:
     def __init__(self, decoded: Decoded, pieces: dict[Piece, Py]) -> None:
         self.decoded, self.event, self.pieces = decoded, decoded.event, pieces
         names = decoded.plan.catalog.context
-        slots = sorted(self.event.layout.slots, key=lambda slot: slot.offset)
-        block = [slot for slot in slots if slot.name in names and not slot.storage.variable]
-        self.block, self.others = block, [slot for slot in slots if slot not in block]
+        self.slots = sorted(self.event.layout.slots, key=lambda slot: slot.offset)
+        context = [s for s in self.slots if s.name in names and not s.storage.variable]
+        self.in_context = frozenset(context)
+        self.blocks = dict.fromkeys(context, Block(_CONTEXT, _CONTEXT, tuple(context)))
         self.found: list[Named] = []
         self.lacking: list[Py] = []
         self.shown: list[Named] = []
         self.context: list[list[_Key]] = []
-        self.parts: list[Part] = []
+        self.human = NOTHING
 
     def view(self) -> LinesView:
-        self.write()
+        runs = list(self.runs())
+        self.find_blocks(runs)
+        text = py_format(put_together(list(self.write(runs))))
+        if self.context:
+            self.find_context()
         matches = self.event.matches
         is_judged = self.event.keep != YES or any(match.bit is None for match in matches)
         names = [py("context_{n}", n=number) for number in range(len(self.context))]
         return LinesView(
             code=py_literal(self.code()),
             unpacked=join(", ", list(self.unpacked()), Py),
+            size=HEADER + self.event.layout.size,
             variable=tuple(py_variable(slot.name) for slot in self.event.layout.variable),
             found=tuple(self.found),
             is_judged=is_judged,
@@ -115,7 +125,8 @@ class _Writer:
             is_lacking=join(" or ", self.lacking, Py),
             split=py("{names}, = caller", names=join(", ", names, Py)) if names else NOTHING,
             shown=tuple(self.shown),
-            text=py_format(self.parts),
+            human=self.human,
+            text=text,
         )
 
     def odd(self, *, is_judged: bool) -> Iterator[Py]:
@@ -126,39 +137,42 @@ class _Writer:
             yield py("bits & {marks}", marks=marks)
 
     def code(self) -> str:
-        """Return the format of the fixed part, in which the context is one value."""
-        code, at = "<", 0
+        """Return the format of header and fixed part, in which each block is one value."""
+        code, at = "<Ixxxx", 0
         for slot in self.unpacked_slots():
-            code += "x" * (slot.offset - at)
-            if slot in self.block:
-                code, at = f"{code}{self.block_size}s", slot.offset + self.block_size
-            else:
-                code, at = code + slot.storage.code, slot.offset + slot.size
+            block = self.blocks.get(slot)
+            size = block.size if block else slot.size
+            code += "x" * (slot.offset - at) + (f"{size}s" if block else slot.storage.code)
+            at = slot.offset + size
         return code
 
     def unpacked(self) -> Iterator[Py]:
+        yield Py("length")
         for slot in self.unpacked_slots():
             yield self.unpacked_as(slot)
 
     def unpacked_as(self, slot: Slot) -> Py:
-        return _CONTEXT if slot in self.block else unpacked_name(slot)
+        if slot.name == "event":
+            return Py("found")
+        return self.blocks[slot].name if slot in self.blocks else unpacked_name(slot)
+
+    def given_as(self, slot: Slot) -> Py:
+        return self.blocks[slot].inner if slot in self.blocks else unpacked_name(slot)
 
     def unpacked_slots(self) -> list[Slot]:
-        return sorted((*self.others, *self.block[:1]), key=lambda slot: slot.offset)
+        """Return the slots that are read, of each block the first."""
+        blocks = self.blocks
+        return [s for s in self.slots if s not in blocks or s is blocks[s].slots[0]]
 
-    @property
-    def block_size(self) -> int:
-        return self.block[-1].offset + self.block[-1].size - self.block[0].offset
-
-    def write(self) -> None:
-        before = "{"
-        for run in self.runs():
-            first, *others = self.write_run(run)
-            self.parts += [(before + first[0], first[1]), *others]
-            before = ","
-        self.parts.append(("}\n", None))
-        if self.context:
-            self.find_context()
+    def find_blocks(self, runs: Sequence[Sequence[_Key]]) -> None:
+        """Let slots be one value that lie together and belong to one piece alone."""
+        uses = Counter(slot for run in runs for slot in _slots(run))
+        for number, run in enumerate(runs):
+            slots = _slots(run)
+            is_own = all(uses[slot] == 1 for slot in slots) and not self.is_context(run[0])
+            if is_own and lie_together(slots):
+                block = Block(py("block_{n}", n=number), Py("block"), slots)
+                self.blocks.update(dict.fromkeys(slots, block))
 
     def runs(self) -> Iterator[list[_Key]]:
         """Yield neighbouring keys that share a piece."""
@@ -185,7 +199,7 @@ class _Writer:
         return one.slots == other.slots or (one.is_fixed and other.is_fixed)
 
     def is_context(self, key: _Key) -> bool:
-        return bool(key.slots) and all(slot in self.block for slot in key.slots)
+        return bool(key.slots) and all(slot in self.in_context for slot in key.slots)
 
     def is_plain(self, key: _Key) -> bool:
         """Say whether the value is a number or a text, printed as the record has it."""
@@ -198,47 +212,64 @@ class _Writer:
         is_raw = field.type.decode(raw) == raw or (is_number and field.type.missing is not None)
         return is_raw and (is_number or is_text)
 
-    def write_run(self, run: Sequence[_Key]) -> Iterator[Part]:
+    def write(self, runs: Sequence[Sequence[_Key]]) -> Iterator[str | Insert]:
+        """Yield the parts of the line."""
+        for number, run in enumerate(runs):
+            yield "," if number else "{"
+            yield from self.write_run(run)
+        yield "}\n"
+
+    def write_run(self, run: Sequence[_Key]) -> Iterator[str | Insert]:
         key = run[0]
         if not key.slots:
             yield from self.write_own(key)
         elif self.is_context(key):
-            yield "", py("context_{n}", n=len(self.context))
+            name = py("context_{n}", n=len(self.context))
             self.context.append(list(run))
+            yield Insert(lambda *_: name)
         elif self.is_plain(key):
-            yield from self.write_plain(key)
+            yield f'"{key.name}":'
+            yield Insert(lambda *_: self.find_plain(key))
         else:
-            yield "", self.find_piece(run)
+            yield Insert(partial(self.find_piece, run), absorbs=True)
 
-    def write_own(self, key: _Key) -> Iterator[Part]:
+    def write_own(self, key: _Key) -> Iterator[str | Insert]:
         """Write what no slot tells: the time, words of ours, what is always missing."""
-        variable = _TIMES.get(key.name)
-        if variable is not None:
-            yield f'"{key.name}":"', variable
-            yield '"', None
-            return
-        words = {"syscall_id": self.event.type.number, "type": self.event.name}
-        yield _members({key.name: words.get(key.name)}), None
+        times = {
+            "timestamp": Insert(lambda *_: Py("wall")),
+            "human_time": Insert(self.find_human, absorbs=True),
+        }
+        if key.name in times:
+            yield f'"{key.name}":"'
+            yield times[key.name]
+            yield '"'
+        else:
+            words = {"syscall_id": self.event.type.number, "type": self.event.name}
+            yield _members({key.name: words.get(key.name)})
 
-    def write_plain(self, key: _Key) -> Iterator[Part]:
+    def find_human(self, before: str, behind: str) -> Py:
+        """Return the variable of the time of day, which is remembered with the texts beside it."""
+        self.human = py_format([(before, Py("human")), (behind, None)])
+        return Py("human")
+
+    def find_plain(self, key: _Key) -> Py:
         field, (slot,) = key.only, key.slots
         assert field is not None
         value = py_variable(field.name)
         if slot.storage.variable:
             name = self.add_found(py("{texts}[{value}]", texts=_TEXTS, value=value))
             self.lacking.append(py("{name} is None", name=name))
-        elif field.type.missing is None and field.type.shower() is None:
-            name = value
-        else:
-            name = py("shown_{value}", value=value)
-            self.shown.append(Named(name, _number(field, value)))
-        yield f'"{key.name}":', name
+            return name
+        if field.type.missing is None and field.type.shower() is None:
+            return value
+        name = py("shown_{value}", value=value)
+        self.shown.append(Named(name, _number(field, value)))
+        return name
 
-    def find_piece(self, run: Sequence[_Key]) -> Py:
-        slots = dict.fromkeys(slot for key in run for slot in key.slots)
-        names = dict.fromkeys(self.unpacked_as(slot) for slot in slots)
-        given = join(", ", list(names), Py)
-        piece = self.add_piece(given, [run], self.members(run))
+    def find_piece(self, run: Sequence[_Key], before: str, behind: str) -> Py:
+        parts = (py_literal(before), self.members(run), py_literal(behind))
+        piece = self.add_piece([run], join(" + ", list(parts), Py))
+        given = _tuple(map(self.unpacked_as, _slots(run)))
         name = self.add_found(py("{piece}[{given}]", piece=piece, given=given))
         if any(field.kind in TEXTUAL for key in run for field in key.fields):
             self.lacking.append(py("{name} is None", name=name))
@@ -246,28 +277,27 @@ class _Writer:
 
     def find_context(self) -> None:
         made = join(", ", [self.members(run) for run in self.context], Py)
-        piece = self.add_piece(_CONTEXT, self.context, py("({made},)", made=made))
+        piece = self.add_piece(self.context, py("({made},)", made=made))
         self.found.append(Named(_CALLER, py("{piece}[context]", piece=piece)))
         if any(f.kind in TEXTUAL for run in self.context for key in run for f in key.fields):
             self.lacking.append(py("{name} is None", name=_CALLER))
-
-    def block_code(self) -> str:
-        code, at = "<", self.block[0].offset
-        for slot in self.block:
-            code += "x" * (slot.offset - at) + slot.storage.code
-            at = slot.offset + slot.size
-        return code
 
     def add_found(self, source: Py) -> Py:
         name = py("piece_{n}", n=len(self.found))
         self.found.append(Named(name, source))
         return name
 
-    def add_piece(self, given: Py, runs: Sequence[Sequence[_Key]], made: Py) -> Py:
+    def add_piece(self, runs: Sequence[Sequence[_Key]], made: Py) -> Py:
         """Return the name of the pieces that are `made` of raw values for these keys."""
+        slots = _slots(key for run in runs for key in run)
+        blocks = dict.fromkeys(self.blocks[slot] for slot in slots if slot in self.blocks)
         fields = [field for run in runs for key in run for field in key.fields]
-        piece = Piece(given, tuple(self.piece_values(fields)), made)
-        return self.pieces.setdefault(piece, py("PIECES_{n}", n=len(self.pieces)))
+        values = (
+            Named(_tuple(map(self.given_as, slots)), Py("raw")),
+            *(block.values for block in blocks),
+            *self.piece_values(fields),
+        )
+        return self.pieces.setdefault(Piece(values, made), py("PIECES_{n}", n=len(self.pieces)))
 
     def members(self, run: Sequence[_Key]) -> Py:
         sources = self.decoded.sources(field for key in run for field in key.fields)
@@ -276,10 +306,6 @@ class _Writer:
 
     def piece_values(self, fields: Iterable[Field]) -> Iterator[Named]:
         inputs = self.decoded.with_inputs(fields)
-        if any(slot.name == field.name for slot in self.block for field in inputs):
-            names = join(", ", [unpacked_name(slot) for slot in self.block], Py)
-            code = py_literal(self.block_code())
-            yield Named(py("{n},", n=names), py("Struct({c}).unpack(context)", c=code))
         for field in inputs:
             name = py_variable(field.name)
             if field in self.event.captures and field.type.storage.variable:
@@ -294,7 +320,14 @@ class _Writer:
             yield Named(shown, source)
 
 
-_TIMES = {"timestamp": Py("wall"), "human_time": Py("human")}
+def _slots(run: Iterable[_Key]) -> tuple[Slot, ...]:
+    """Return the slots that the values of keys are made of, in their order in the record."""
+    slots = {slot for key in run for slot in key.slots}
+    return tuple(sorted(slots, key=lambda slot: slot.offset))
+
+
+def _tuple(names: Iterable[Py]) -> Py:
+    return join(", ", list(dict.fromkeys(names)), Py)
 
 
 def _members(values: dict[str, object]) -> str:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from etracee.problems import ExitCode, ProblemsError, tell, wrong
+from etracee.problems import CompilerFailedError, ExitCode, ProblemsError, tell, wrong
 from etracee.runtime.built import read_built
 from etracee.runtime.cache import Cache
 from etracee.runtime.handover import receive, send
@@ -28,14 +28,6 @@ from etracee.runtime.namespace import check_namespace
 from etracee.runtime.order import Order
 
 _DECODER = "decoder"
-
-
-class CompilerFailedError(Exception):
-    """The compiling process has said why, and ended with `code`."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__(f"the compiler ended with {code}")
 
 
 class Compiler:

@@ -1,4 +1,4 @@
-"""The kernel's ring buffer, mapped: records are found where they lie, and copied in one piece.
+"""The kernel's ring buffer, mapped: records are read where they lie, and then given back.
 
 Layout and protocol: Documentation/bpf/ringbuf.rst. Page 0 holds the consumer's position, page 1
 the producer's, the data follow and are mapped twice, so that no record is broken at the end.
@@ -9,29 +9,24 @@ arm64 asks for acquire and release, which Python cannot express: there, this is 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 
-_HEADER = 8
-_BUSY, _DISCARD = 1 << 31, 1 << 30
+from etracee.records import Window, find_headers, step_over
 
 
 class Ring:
-    """A mapped ring of `size` bytes, a power of two.
-
-    `fullest` are the most bytes that were found in it, and `records` how many were taken from it.
-    """
+    """A mapped ring of `size` bytes, a power of two; `fullest` are the most that lay in it."""
 
     def __init__(self, fd: int, size: int) -> None:
         page = mmap.PAGESIZE
-        self.size, self.fullest, self.records = size, 0, 0
+        self.size, self.fullest = size, 0
         self._mask = size - 1
         self._consumer_map = mmap.mmap(fd, page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        self._data_map = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        self._data = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
         # Positions are written as one aligned 8-byte store; struct.pack_into would write zeros
         # first, and the kernel would take them for a position.
         self._consumer = memoryview(self._consumer_map).cast("Q")
-        self._producer = memoryview(self._data_map)[:8].cast("Q")
-        self._data = memoryview(self._data_map)[page:]
-        self._headers = self._data.cast("I")
+        self._producer = memoryview(self._data)[:8].cast("Q")
 
     @property
     def produced(self) -> int:
@@ -43,24 +38,28 @@ class Ring:
         """Return the bytes that have ever been taken from the ring."""
         return self._consumer[0]
 
-    def take(self, most: int) -> tuple[bytes, list[int]]:
-        """Take records of at most `most` bytes; return their bytes, and where each begins in them.
+    def look(self, most: int) -> Window:
+        """Return where records lie that were not taken yet, those that begin in `most` bytes.
 
-        What is taken is free for the kernel again.
+        It is half the ring at most: behind that there is as much that may be read.
         """
         at = self._consumer[0]
-        begin, there = at & self._mask, self._producer[0] - at
-        place, end = begin, begin + min(there, most)
-        headers, shift, found = self._headers, _HEADER - begin, []
-        while place < end:
-            length = headers[place >> 2]
-            if length < _DISCARD:
-                found.append(place + shift)
-            elif length & _BUSY:
-                break
-            place += ((length & ~_DISCARD) + _HEADER + 7) & ~7
-        taken = self._data[begin:place].tobytes()
-        self._consumer[0] = at + place - begin
+        there = self._producer[0] - at
         self.fullest = max(self.fullest, there)
-        self.records += len(found)
-        return taken, found
+        begin = mmap.PAGESIZE + (at & self._mask)
+        return Window(self._data, begin, begin + min(there, most, self.size // 2))
+
+    def release(self, size: int) -> None:
+        """Give so many bytes back to the kernel."""
+        self._consumer[0] += size
+
+    def take_all(self) -> Iterator[bytes]:
+        """Take and yield the records that are finished, each with its header."""
+        while True:
+            window = self.look(self.size)
+            found, end = find_headers(window)
+            for at in found:
+                yield window.data[at : at + step_over(window.words[at >> 2])]
+            if end == window.at:
+                return
+            self.release(end - window.at)

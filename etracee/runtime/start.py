@@ -19,7 +19,7 @@ from etracee.runtime.built import read_built
 from etracee.runtime.cache import Cache
 from etracee.runtime.image import Image, import_decoder
 from etracee.runtime.load import load_image
-from etracee.runtime.loaded import Loaded
+from etracee.runtime.loaded import Loaded, Running
 from etracee.runtime.namespace import check_namespace
 from etracee.runtime.order import Order
 
@@ -102,9 +102,14 @@ class _Loading:
         return replace(self._loaded, notes=(*self._notes, *self._loaded.notes)), module
 
 
-def _start_compiler(order: Order) -> Compiler:
+def prepare_compiler(order: Order, running: Running | None = None) -> Compiler:
+    """Return what compiles once it is started, for what runs already or for a beginning."""
     from etracee.runtime.compiler import Compiler
 
-    compiler = Compiler(order)
+    return Compiler(order, running)
+
+
+def _start_compiler(order: Order) -> Compiler:
+    compiler = prepare_compiler(order)
     compiler.start()
     return compiler

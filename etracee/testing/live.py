@@ -95,7 +95,9 @@ class LiveRules:
         ring, reader = self._generations.ring, self._generations.reader
         end = ring.produced
         while ring.consumed < end:
-            for found in reader.read(*ring.take(_BATCH)).found:
+            batch = reader.read(ring.look(_BATCH))
+            ring.release(batch.size)
+            for found in batch.found:
                 yield from engine.alerts(found.event, found.fired)
 
     def _end(self, command: Command, gate: TreeGate) -> None:

@@ -6,9 +6,8 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 
-from etracee.problems import ExitCode, host_lacks, printable
+from etracee.problems import CompilerFailedError, ExitCode, host_lacks, printable
 from etracee.rules import Rule
-from etracee.runtime.compiler import CompilerFailedError
 from etracee.testing.live import PATIENCE, LiveRules, Trial, attach_rules
 
 

@@ -197,6 +197,6 @@ def test_records_come_in_the_order_of_their_time(whole: Whole) -> None:
     layout = next(e for e in whole.plan.events if e.name == "setuid").layout
     values = hostc.zeros(layout)
     records = [hostc.pack(layout, values, time=time) for time in (30, 10, 20)]
-    events = whole.reader.read(b"".join(records), [n * hostc.ROOM for n in range(3)]).items
+    events = whole.reader.read(*records).items
     stamps = [int(getattr(event, "timestamp")) for event in events]  # noqa: B009
     assert stamps == [CLOCK.offset + time for time in (10, 20, 30)]

@@ -25,6 +25,7 @@ from etracee.kernel import bpf
 from etracee.kernel.btf import Btf
 from etracee.kernel.offsets import render_offsets
 from etracee.plan import Hook, Plan
+from etracee.records import HEADER
 from etracee.render import render_program
 from etracee.render.cview import view_program
 from etracee.render.environment import environment
@@ -107,9 +108,9 @@ class Proof:
         block = ctypes.create_string_buffer(struct.pack("<16Q", *addresses, *lengths))
         record = ctypes.create_string_buffer(numbers, len(numbers))
         run_program(self.programs[event], ctypes.addressof(block), ctypes.addressof(record))
-        data, records = self.ring.take(1 << 30)
+        records = list(self.ring.take_all())
         assert len(records) <= 1
-        return data[records[0] :] if records else None
+        return records[0][HEADER:] if records else None
 
 
 def prove(plan: Plan, directory: Path) -> Proof:
@@ -142,7 +143,7 @@ def run_program(fd: int, *arguments: int) -> None:
     attr = _RunAttr(
         prog_fd=fd, ctx_size_in=ctypes.sizeof(context), ctx_in=ctypes.addressof(context)
     )
-    bpf._bpf(_TEST_RUN, attr)
+    bpf.call_bpf(_TEST_RUN, attr)
     assert attr.retval == 0, "the program could not read what it was given"
 
 

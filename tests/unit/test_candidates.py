@@ -101,9 +101,9 @@ def test_answers_that_a_cut_leaves_open_are_counted() -> None:
     event, module = _decoder(Written({"events": {"exit": {}}}, rules, Constants(), True))
     reader = hostc.reader_of(module, Clock())
     values = {**hostc.zeros(event.layout), "path": b"/x"}
-    reader.read(hostc.pack(event.layout, values), [0])
+    reader.read(hostc.in_ring(hostc.pack(event.layout, values)))
     assert sum(module.OPEN_ANSWERS) == 0
-    reader.read(hostc.pack(event.layout, values, cut=["path"]), [0])
+    reader.read(hostc.in_ring(hostc.pack(event.layout, values, cut=["path"])))
     assert module.OPEN_ANSWERS == [1] * MANY + [0]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hostc
 import pytest
@@ -13,6 +15,7 @@ from etracee.clock import Clock
 from etracee.decoding import Decoder, Reader, import_decoder
 from etracee.enrich import Host
 from etracee.plan import Plan
+from etracee.records import BUSY, DISCARDED
 from etracee.render import render_program
 
 Record = tuple[int, int, str, int]
@@ -48,8 +51,8 @@ def new(tmp_path: Path) -> Program:
 
 def read(reader: Reader, programs: dict[int, Program], *records: Record) -> list[tuple[Any, int]]:
     """Return the events, and their generations, of records that lie behind each other."""
-    data = b"".join(programs[record[1]].record(*record) for record in records)
-    events = reader.read(data, range(0, len(data), hostc.ROOM)).items
+    packed = (programs[record[1]].record(*record) for record in records)
+    events = reader.read(hostc.in_ring(*packed)).items
     return [(event, generation_of(event, programs)) for event in events]
 
 
@@ -115,4 +118,24 @@ def test_records_of_a_generation_that_has_gone_are_counted(old: Program, new: Pr
     found = read(reader, programs, (1, 1, "setuid", 0), (2, 2, "kill", 0), (3, 1, "setuid", 0))
     assert [event.type for event, _ in found] == ["kill"]
     assert reader.strays == 2
-    assert sum(new.decoder.received) == 1
+    assert reader.records == 3
+
+
+@pytest.mark.parametrize("as_lines", [False, True])
+def test_reading_ends_at_a_record_that_is_not_finished(old: Program, as_lines: bool) -> None:
+    """One that is to be skipped lies before it, and one behind it that is finished."""
+    reader = Reader(Clock(), Host(), as_lines=as_lines)
+    reader.add(0, old.decoder)
+    packed = [old.record(time, 0, "setuid", time) for time in (40, 30, 20, 10)]
+    window = hostc.in_ring(*packed)
+    step = window.end // len(packed)
+    data = bytearray(window.data)
+    for at, bit in ((step, DISCARDED), (2 * step, BUSY)):
+        struct.pack_into("<I", data, at, len(packed[0]) | bit)
+    batch = reader.read(window._replace(data=bytes(data)))
+    assert (batch.size, reader.records) == (2 * step, 1)
+    (item,) = batch.items
+    assert (json.loads(item)["ret"] if isinstance(item, str) else cast(Any, item).ret) == 40
+    struct.pack_into("<I", data, 2 * step, len(packed[0]))
+    rest = reader.read(window._replace(data=bytes(data), at=batch.size))
+    assert (batch.size + rest.size, reader.records) == (window.end, 3)

@@ -45,6 +45,7 @@ class Run:
 
     current: Program
     ring: Any
+    reader: Any
     slots: Any
 
     def live(self) -> list[Program]:
@@ -53,8 +54,9 @@ class Run:
 
 @pytest.fixture
 def run() -> Run:
-    ring = SimpleNamespace(size=1 << 16, fullest=1 << 16, consumed=100_000, records=1_000)
-    return Run(Program(), ring, SimpleNamespace(misses=Counter()))
+    ring = SimpleNamespace(size=1 << 16, fullest=1 << 16, consumed=100_000)
+    reader = SimpleNamespace(records=1_000)
+    return Run(Program(), ring, reader, SimpleNamespace(misses=Counter()))
 
 
 def losses_of(run: Run) -> Losses:
