@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etracee.catalog import load_catalog
@@ -169,13 +169,17 @@ def test_much_work_is_not_done() -> None:
     assert contradiction_in(both(wide, _tree("uid = 1"), _tree("uid = 2"))) is None
 
 
+def _tests(tree: Tree) -> set[Test]:
+    return {leaf for leaf in leaves(tree) if isinstance(leaf, Test)}
+
+
 @given(trees, st.sets(st.sampled_from([t for t in TESTS if isinstance(t, Test)])))
+@example(both(_tree("uid = 1"), _tree("filename matches '^a'")), {_tree("filename matches '^a'")})
 def test_kernel_is_said_where_the_kernel_is_asked(tree: Tree, without_c: set[Test]) -> None:
-    asked = {
-        leaf for leaf in leaves(widen(tree, lambda t: t not in without_c)) if isinstance(leaf, Test)
-    }
     said = list(shares(tree, lambda t: t not in without_c))
-    assert {share.test for share in said if share.blocker is None} == asked
+    implied = [_tests(share.asked) for share in said if share.asked is not None]
+    decided = {share.test for share in said if share.blocker is None}
+    assert decided.union(*implied) == _tests(widen(tree, lambda t: t not in without_c))
     assert [share.test for share in said] == [t for t in leaves(tree) if isinstance(t, Test)]
     assert {share.blocker for share in said} - {None} <= without_c
     assert all(share.blocker == share.test for share in said if share.test in without_c)
