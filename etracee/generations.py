@@ -25,7 +25,7 @@ from etracee.engine.alerts import Engine
 from etracee.enrich import Host
 from etracee.event import LEVELS, Count
 from etracee.kernel.bpf import Map
-from etracee.runtime.loaded import SHARED_MAPS, Loaded, Running, close
+from etracee.runtime.loaded import SHARED_MAPS, Loaded, Running, close, shared_maps
 from etracee.runtime.ring import Ring
 from etracee.runtime.slots import Slots
 from etracee.runtime.tallies import Tallies
@@ -51,7 +51,8 @@ class Generation:
         self.decoder = Decoder(module)
         killer = Killer() if self.decoder.allows_actions else None
         self.engine = Engine(self.decoder.rules, self.decoder.shown, killer)
-        self.maps = {name: fd for name, fd in loaded.maps.items() if name not in SHARED_MAPS}
+        shared = shared_maps(loaded.places)
+        self.maps = {name: fd for name, fd in loaded.maps.items() if name not in shared}
         self.finishers = {f: fd for f, fd in loaded.programs.items() if f in _FINISHERS}
         self._counts = Map.of(self.maps["counts"], per_cpu=True)
         self._lost: Counter[str] = Counter()
@@ -226,7 +227,7 @@ class Generations:
         events = Map.of(self.shared["events"])
         self.ring = Ring(events.fd, events.max_entries)
         self.reader = Reader(clock, Host(), as_lines=as_lines)
-        self.slots = Slots(self.shared)
+        self.slots = Slots()
         self._engines: dict[int, Engine] = {}
         self._speaking = self.current.engine
         self._heirs: list[int] = []
@@ -240,7 +241,8 @@ class Generations:
     def running(self) -> Running:
         """Return what the next program must fit to."""
         number = (self.current.number + 1) & 0xFFFF
-        return Running(number, self.shared, self.slots.attached, self._attach, self._typed_loads)
+        maps = self.shared | self.slots.arrays
+        return Running(number, maps, self.slots.attached, self._attach, self._typed_loads)
 
     def switch(self, loaded: Loaded, module: ModuleType) -> None:
         """Let a new program run in place of the current one.

@@ -184,9 +184,10 @@ class _Model:
         return passed / 1e9 / self.watched.seconds / processors
 
     def _stubs_of(self, index: int) -> set[str]:
-        hooks = choose_hooks(
-            (self.plan.events[index],), self.plan.attach, self.plan.catalog.abi, tree=False
-        )
+        """Return what may be attached for an event; the kernel may lack some calls' functions."""
+        event, catalog = (self.plan.events[index],), self.plan.catalog
+        ways = (self.plan.attach, "tracepoint")
+        hooks = (hook for way in ways for hook in choose_hooks(event, way, catalog, tree=False))
         return {hook.stub for hook in hooks}
 
     def ring(self) -> RingForecast:

@@ -18,16 +18,14 @@ from pathlib import Path
 
 from etracee.kernel.bpf import Map
 from etracee.kernel.programs import ProgramInfo, read_program_array, read_program_by_id
-from etracee.runtime.loaded import BRANCHES
 from etracee.summary import Counts
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 _MAP_FD_BY_ID, _OBJ_INFO = 14, 15
-_SLOTS = ("tracepoints", "raw_tracepoints")
-_NAMES = ("config", "counts", "events", *_SLOTS)
+_NAMES = ("config", "counts", "events")
 """What the program's maps are called (templates/bpf)."""
-_ARRAYS = (*_SLOTS, BRANCHES[:15])
-"""Those that hold functions; a name has 15 bytes, and the last not every program has."""
+_PROGRAM_ARRAY = 3
+"""BPF_MAP_TYPE_PROG_ARRAY of enum bpf_map_type: such a map holds functions, whatever its name."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,8 +33,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class TracerMaps:
     """The maps of a running monitor; close() what was opened."""
 
-    def __init__(self, descriptors: Mapping[str, int], events: Sequence[str]) -> None:
-        self._descriptors = descriptors
+    def __init__(
+        self, descriptors: Mapping[str, int], arrays: Sequence[int], events: Sequence[str]
+    ) -> None:
+        self._descriptors, self._arrays = descriptors, arrays
         self._events = events
         self._config = Map.of(descriptors["config"])
         self._counts = Map.of(descriptors["counts"], per_cpu=True)
@@ -71,34 +71,36 @@ class TracerMaps:
 
     def read_programs(self) -> list[ProgramInfo]:
         """Return the functions that are called by slot, each once."""
-        arrays = (self._descriptors[name] for name in _ARRAYS if name in self._descriptors)
-        found = (info for array in arrays for info in read_program_array(array).values())
+        found = (info for array in self._arrays for info in read_program_array(array).values())
         return list({info.number: info for info in found}.values())
 
     def close(self) -> None:
         """Let go of the maps."""
         self._consumer.close()
         self._producer.close()
-        for descriptor in self._descriptors.values():
+        for descriptor in (*self._descriptors.values(), *self._arrays):
             os.close(descriptor)
 
 
 def find_maps(pid: int, events: Sequence[str]) -> TracerMaps | None:
     """Return the maps that the process `pid` holds, or None while it does not hold all of them."""
     found: dict[str, int] = {}
+    arrays: list[int] = []
     for text in _read_descriptors(pid):
         number = re.search(r"^map_id:\s*(\d+)$", text, re.MULTILINE)
         descriptor = _open_map(int(number[1])) if number else None
         if descriptor is None:
             continue
-        name = _name_of(descriptor)
-        if name in (*_NAMES, *_ARRAYS) and name not in found:
+        kind, name = _identify(descriptor)
+        if kind == _PROGRAM_ARRAY:
+            arrays.append(descriptor)
+        elif name in _NAMES and name not in found:
             found[name] = descriptor
         else:
             os.close(descriptor)
     if found.keys() >= set(_NAMES):
-        return TracerMaps(found, events)
-    for descriptor in found.values():
+        return TracerMaps(found, arrays, events)
+    for descriptor in (*found.values(), *arrays):
         os.close(descriptor)
     return None
 
@@ -131,10 +133,10 @@ def _open_map(number: int) -> int | None:
     return int(descriptor) if descriptor >= 0 else None
 
 
-def _name_of(descriptor: int) -> str:
-    """Return a map's name: `struct bpf_map_info`, 16 bytes after six numbers."""
+def _identify(descriptor: int) -> tuple[int, str]:
+    """Return a map's type and name: of `struct bpf_map_info`, a number, and 16 bytes after six."""
     info = ctypes.create_string_buffer(40)
     attr = struct.pack("<IIQ", descriptor, len(info), ctypes.addressof(info))
     if _libc.syscall(_SYSCALL, _OBJ_INFO, ctypes.create_string_buffer(attr, len(attr)), len(attr)):
-        return ""
-    return info.raw[24:].split(b"\0")[0].decode()
+        return 0, ""
+    return struct.unpack_from("<I", info)[0], info.raw[24:].split(b"\0")[0].decode()

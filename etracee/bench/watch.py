@@ -126,7 +126,7 @@ class _Program:
         ring = Map.of(loaded.maps["events"])
         self._ring = Ring(ring.fd, ring.max_entries)
         self._gate = HostGate(loaded.maps)
-        Slots(loaded.maps).fill(loaded)
+        Slots().fill(loaded)
 
     def open(self) -> None:
         """Let events in."""

@@ -60,7 +60,10 @@ def _load_catalog() -> Costs:
 
 
 def _adapt(catalog: Costs, measured: Measured) -> Costs:
-    """Return the costs of a host; of its calls, the fewer were counted, the less that counts."""
+    """Return the costs of a host; of its calls, the fewer were counted, the less that counts.
+
+    What is not measured, since not every kernel takes it, costs what it does in the catalog.
+    """
     total = measured.counted + _PRIOR
 
     def share(name: str) -> float:
@@ -71,7 +74,7 @@ def _adapt(catalog: Costs, measured: Measured) -> Costs:
         source = f"{catalog.source}, with the calls of this host as counted on {measured.date}"
     return replace(
         catalog,
-        hooks=catalog.hooks if measured.hooks is None else dict(measured.hooks.items()),
+        hooks={**catalog.hooks, **(measured.hooks or {})},
         shares={name: share(name) for name in {*catalog.shares, *measured.calls}},
         others=_PRIOR * catalog.others / total,
         source=source,

@@ -263,8 +263,14 @@ class Compat(Entry):
 
 
 class Registers(Entry):
-    """Where the saved registers hold a call's arguments and number, as `struct.member`."""
+    """Where the saved registers hold a call's arguments and number, as `struct.member`.
+
+    `function` stands before a call's name in that of the kernel's function, which is given these
+    registers. `serves_abi` says that a 32-bit call may come to the same function.
+    """
 
     arguments: tuple[str, ...]
     number: str
+    function: str
+    serves_abi: bool
     compat: Compat

@@ -11,9 +11,10 @@ from etracee.catalog.costs import load_costs
 from etracee.cli._options import Selection, profile_option, selection_options
 from etracee.explain import Attachment, explain, render_text
 from etracee.kernel.bpf import possible_cpus
-from etracee.kernel.btf import open_btf
-from etracee.kernel.probe import choose_attachment
-from etracee.plan import Preference, Request, attach_by, make_plan, prefer_attachment
+from etracee.kernel.btf import Btf, lacking_functions, open_btf
+from etracee.kernel.probe import Functions, choose_attachment, find_functions
+from etracee.plan import Plan, Request, attach_by, call_functions, make_plan, prefer_attachment
+from etracee.plan.attach import ATTACH
 from etracee.problems import ProblemsError
 from etracee.source_set import load_source_set
 
@@ -23,7 +24,7 @@ from etracee.source_set import load_source_set
 @click.option("-r", "--rules", multiple=True, help="Rule file: a bundled name or a path.")
 @click.option(
     "--attach",
-    type=click.Choice(["auto", "tracepoint", "raw_tracepoint"]),
+    type=click.Choice(["auto", *ATTACH]),
     help="How calls are met, instead of what the profile says.",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
@@ -52,9 +53,10 @@ def command(
     )
     with open_btf() as kernel:
         source = load_source_set(profile, rules, kernel=kernel)
-    plan = make_plan(source.profile, source.rules, request, source.catalog)
-    chosen = _attachment(attach or plan.options.attach, prefer_attachment(plan, load_costs()))
-    plan = attach_by(plan, chosen.kind, typed_loads=True)
+        plan = make_plan(source.profile, source.rules, request, source.catalog)
+        lacking = lacking_functions(kernel, call_functions(plan))
+        chosen = _attachment(attach or plan.options.attach, plan, kernel, lacking)
+    plan = attach_by(plan, chosen.kind, typed_loads=True, lacking=lacking)
     explanation = explain(source, plan, chosen, possible_cpus())
     if form == "json":
         print(msgspec.json.encode(explanation).decode())
@@ -62,15 +64,26 @@ def command(
         print(render_text(explanation), end="")
 
 
-def _attachment(wanted: str, preferred: Preference) -> Attachment:
+def _attachment(wanted: str, plan: Plan, kernel: Btf | None, lacking: frozenset[str]) -> Attachment:
     """Return what this host would choose, where it can be asked."""
     if wanted != "auto":
         return Attachment(wanted, "as was asked for")
+    functions = _functions(plan, kernel)
+    preferred = prefer_attachment(plan, load_costs(), functions.refused_ways, lacking)
+    against = f"; not by fentry, since {functions.obstacle}" if functions.obstacle else ""
     if os.geteuid() != 0:
-        return Attachment(preferred.attach, f"{preferred.why}; only root can ask this kernel")
+        return Attachment(preferred.attach, f"{preferred.why}{against}")
     try:
-        found = choose_attachment(wanted, preferred.attach)
+        found = choose_attachment(wanted, preferred.attach, functions)
     except ProblemsError as error:
         why = f"{preferred.why}, but it does not work here: {error.problems[0].message}"
         return Attachment("tracepoint", why)
-    return Attachment(found.attach, found.why or preferred.why)
+    return Attachment(found.attach, found.why or f"{preferred.why}{against}")
+
+
+def _functions(plan: Plan, kernel: Btf | None) -> Functions:
+    if os.geteuid() != 0:
+        return Functions({}, "only root can ask this kernel")
+    if kernel is None:
+        return Functions({}, "this kernel offers no BTF")
+    return find_functions(kernel, call_functions(plan))

@@ -9,10 +9,11 @@ import click
 from etracee.bench.program import load_program
 from etracee.catalog.costs import load_costs
 from etracee.cli._options import Selection, profile_option, selection_options
-from etracee.kernel.btf import VMLINUX, Btf, open_btf
+from etracee.kernel.btf import VMLINUX, Btf, lacking_functions, open_btf
 from etracee.kernel.offsets import architecture_of, render_offsets
 from etracee.kernel.programs import read_program, read_program_array
-from etracee.plan import Plan, Request, attach_by, make_plan, prefer_attachment
+from etracee.plan import Plan, Request, attach_by, call_functions, make_plan, prefer_attachment
+from etracee.plan.attach import ATTACH
 from etracee.problems import tell, wrong
 from etracee.render import Program, render_program
 from etracee.runtime.loaded import BRANCHES
@@ -28,8 +29,9 @@ PROGRAM, OFFSETS, DECODER, PLAN = "program.c", "offsets.h", "decoder.py", "plan.
 @click.option("-o", "--output", metavar="DIR", help="Write C, offsets, decoder and plan here.")
 @click.option(
     "--attach",
-    type=click.Choice(["auto", "tracepoint", "raw_tracepoint"]),
-    help="How calls are met, instead of what the profile says; auto means tracepoint here.",
+    type=click.Choice(["auto", *ATTACH]),
+    help="How calls are met, instead of what the profile says; auto means tracepoints here, which "
+    "every kernel takes.",
 )
 @click.option(
     "--btf", metavar="FILE", help="BTF of another kernel: its /sys/kernel/btf/vmlinux, or vmlinux."
@@ -66,10 +68,12 @@ def command(
     arch = _architecture(path) if btf else None
     with open_btf(path) as kernel:
         source = load_source_set(profile, rules, arch, kernel)
-    plan = make_plan(source.profile, source.rules, request, source.catalog)
+        plan = make_plan(source.profile, source.rules, request, source.catalog)
+        lacking = lacking_functions(kernel, call_functions(plan))
     chosen = attach or plan.options.attach
-    chosen = prefer_attachment(plan, load_costs()).attach if chosen == "auto" else chosen
-    plan = attach_by(plan, chosen, typed_loads=True)
+    if chosen == "auto":
+        chosen = prefer_attachment(plan, load_costs(), refused=("fentry",)).attach
+    plan = attach_by(plan, chosen, typed_loads=True, lacking=lacking)
     for warning in plan.warnings:
         tell(f"warning: {warning}")
     program = render_program(plan)

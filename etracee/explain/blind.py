@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from etracee.plan import Plan
+from etracee.plan.attach import UNSEEN_BY_FUNCTIONS
 from etracee.render.abi import is_abi_read
 
 
@@ -13,6 +14,8 @@ def find_blind(plan: Plan) -> Iterator[str]:
     if any(event.type.abi_calls and not event.is_abi_told for event in plan.events):
         who = f"{plan.catalog.abi} programs, and of others that make such calls"
         yield f"32-bit calls of {who}: only programs are counted (options.compat: decode)"
+    if plan.attach == "fentry":
+        yield UNSEEN_BY_FUNCTIONS
     yield from _unread(plan)
     yield from _requests(plan)
 

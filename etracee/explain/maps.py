@@ -35,6 +35,8 @@ def _maps(plan: Plan, view: ProgramView, cpus: int) -> Iterator[Map]:
     scratch = view.scratch_words * 8
     yield _array("tracepoints", "program array", 4, view.tracepoint_slots, 1)
     yield _array("raw_tracepoints", "program array", 4, view.raw_slots, 1)
+    for name in view.function_slots:
+        yield _array(name, "program array", 4, 1, 1)
     if view.tree:
         yield _hash("tracked", 4, view.tracked_processes)
     else:

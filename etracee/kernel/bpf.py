@@ -28,8 +28,17 @@ _MEMBARRIER_GLOBAL = 1
 _BATCH = 4096
 """Elements that one call reads; more than any bucket of a hash holds."""
 
-PROG_TYPES = {"kprobe": 2, "tracepoint": 5, "raw_tracepoint": 17, "tracing": 26, "lsm": 29}
-"""enum bpf_prog_type."""
+PROG_TYPES = {
+    "kprobe": 2,
+    "tracepoint": 5,
+    "raw_tracepoint": 17,
+    "fentry": 26,
+    "fexit": 26,
+    "lsm": 29,
+}
+"""enum bpf_prog_type, by kind of program."""
+ATTACH_TYPES = {"fentry": 24, "fexit": 25, "lsm": 27}
+"""enum bpf_attach_type, of the kinds that are loaded for one function of the kernel's."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -348,15 +357,15 @@ def wait_for_programs() -> None:
 def load_program(
     kind: str,
     instructions: bytes,
-    attach_btf_id: int = 0,
-    attach_type: int = 0,
+    target: int = 0,
     *,
     name: str = "",
     log: ctypes.Array[ctypes.c_char] | None = None,
 ) -> int:
     """Load a program of `kind`, a key of PROG_TYPES, and return its descriptor.
 
-    The kernel keeps 15 bytes of the name. What its verifier says goes to `log`, where there is one.
+    `target` is the BTF id of the function that one of ATTACH_TYPES is for. The kernel keeps 15
+    bytes of the name. What its verifier says goes to `log`, where there is one.
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_ = ctypes.create_string_buffer(b"GPL")
@@ -369,8 +378,8 @@ def load_program(
         log_size=len(log) if log else 0,
         log_buf=ctypes.addressof(log) if log else 0,
         prog_name=name.encode()[:15],
-        expected_attach_type=attach_type,
-        attach_btf_id=attach_btf_id,
+        expected_attach_type=ATTACH_TYPES.get(kind, 0),
+        attach_btf_id=target,
     )
     return call_bpf(_PROG_LOAD, attr)
 
@@ -379,6 +388,15 @@ def attach_raw_tracepoint(name: str, program: int) -> int:
     """Let `program` run at a raw tracepoint; closing what is returned detaches it."""
     text = ctypes.create_string_buffer(name.encode())
     return call_bpf(_RAW_TRACEPOINT_OPEN, _RawTracepointAttr(ctypes.addressof(text), program))
+
+
+def attach_function(program: int) -> int:
+    """Let a fentry or fexit program run at its function; closing what is returned detaches it.
+
+    Since Linux 5.5, by the call for raw tracepoints without a name (bpf_raw_tracepoint_open(),
+    kernel/bpf/syscall.c).
+    """
+    return call_bpf(_RAW_TRACEPOINT_OPEN, _RawTracepointAttr(0, program))
 
 
 def run_program(program: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -149,6 +149,11 @@ class Btf:
         found = int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), _KIND_FUNC))
         return found if found >= 0 else None
 
+    def function_ids(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the type ids of those of the functions that the kernel has, by name."""
+        found = {name: self.function_id(name) for name in names}
+        return {name: type_id for name, type_id in found.items() if type_id is not None}
+
     def parameters_of(self, typedef: str) -> list[str] | None:
         """Return what the parameters of a function's pointer type point to, or None if unknown.
 
@@ -237,6 +242,11 @@ def open_btf(path: Path = VMLINUX) -> Iterator[Btf | None]:
         return
     with Btf(path) as btf:
         yield btf
+
+
+def lacking_functions(kernel: Btf | None, names: frozenset[str]) -> frozenset[str]:
+    """Return those of the functions that a kernel has not, as far as its types are known."""
+    return names - kernel.function_ids(sorted(names)).keys() if kernel else frozenset()
 
 
 def _missing(path: Path) -> Exception:

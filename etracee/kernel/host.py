@@ -11,7 +11,14 @@ from pathlib import Path
 
 from etracee.kernel.bpf import PROG_TYPES
 from etracee.kernel.btf import VMLINUX, Btf
-from etracee.kernel.probe import TRACEFS, find_tracefs, load_error, typed_loads_error
+from etracee.kernel.probe import (
+    ANY_FUNCTION,
+    TRACEFS,
+    find_functions,
+    find_tracefs,
+    load_error,
+    typed_loads_error,
+)
 
 
 @dataclass(frozen=True)
@@ -101,8 +108,8 @@ def _program_types() -> Iterator[Check]:
         )
 
 
-_TARGETS = {"tracing": "vfs_open", "lsm": "bpf_lsm_file_open"}
-"""Functions that every kernel has, to try programs on that attach to functions."""
+_TARGETS = {"fentry": ANY_FUNCTION, "fexit": ANY_FUNCTION, "lsm": "bpf_lsm_file_open"}
+"""Functions that every kernel has, to try programs on, by the kind that attaches to them."""
 
 
 def _target(kind: str) -> int:
@@ -110,6 +117,16 @@ def _target(kind: str) -> int:
         return 0
     with Btf() as btf:
         return btf.function_id(_TARGETS[kind]) or 0
+
+
+def _functions() -> Iterator[Check]:
+    """Say whether calls can be met at their functions, which costs other calls nothing."""
+    if not VMLINUX.is_file():
+        return
+    with Btf() as btf:
+        obstacle = find_functions(btf, [ANY_FUNCTION]).obstacle
+    advice = "tracepoints are used instead, which slow down every call a little"
+    yield Check("attach: fentry", obstacle is None, obstacle or "can be used", advice)
 
 
 def _typed_loads() -> Iterator[Check]:
@@ -158,6 +175,7 @@ _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _tracefs,
     _lockdown,
     _program_types,
+    _functions,
     _typed_loads,
     _x32,
     _sysctls,

@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from etracee.catalog import Flow
-from etracee.plan.model import Branch, EventPlan, Hook, Plan
+from etracee.catalog import Catalog, Flow
+from etracee.plan.model import FUNCTION_KINDS, Branch, EventPlan, Hook, Plan
+
+ATTACH = ("tracepoint", "raw_tracepoint", "fentry")
+"""The ways in which calls can be met."""
+
+UNSEEN_BY_FUNCTIONS = (
+    "calls that seccomp(2) or a tracer answers in the kernel's place, and those that were under "
+    "way before, are not seen with attach: fentry"
+)
+"""What tracepoints show and the kernel's functions of calls do not, since they are not called."""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How calls are met; `function` stands before a call's name in that of the kernel's function.
+
+    With fentry, calls whose function is `lacking` are met at their tracepoints.
+    """
+
+    attach: str
+    function: str = ""
+    lacking: frozenset[str] = frozenset()
 
 
 def choose_hooks(
-    events: tuple[EventPlan, ...], attach: str, abi: str, *, tree: bool
+    events: tuple[EventPlan, ...],
+    attach: str,
+    catalog: Catalog,
+    *,
+    tree: bool,
+    lacking: frozenset[str] = frozenset(),
 ) -> tuple[Hook, ...]:
     """Return the hooks, each once, in the order in which a program may take the place of another.
 
     What ends a call that was begun stands before what begins it: see templates/bpf/exec.c.j2.
 
     `attach` is how calls are met: `tracepoint` for the tracepoints of each call, `raw_tracepoint`
-    for the two that all calls pass, from where each goes on to a program of its own. The
-    scheduler's are raw tracepoints in both cases, and so are those of 32-bit calls, which are of
-    the kind `abi`.
+    for the two that all calls pass, from where each goes on to a program of its own, `fentry` for
+    the kernel's function of each call, but for those that are `lacking`. The scheduler's are raw
+    tracepoints in all cases, and so are those of 32-bit calls, which have a table of their own.
     """
-    hooks = _hooks(events, attach)
+    hooks, abi = _hooks(events, _Way(attach, catalog.registers.function, lacking)), catalog.abi
     hooks += (hook for edge in ("exit", "enter") for hook in _abi_calls(events, abi, edge))
     if any(event.type.abi_calls and not event.is_abi_told for event in events):
         place = _scheduler("sched_process_exec")
@@ -31,15 +57,27 @@ def choose_hooks(
     return tuple(dict.fromkeys(hooks))
 
 
-def attach_by(plan: Plan, attach: str, *, typed_loads: bool) -> Plan:
-    """Return `plan` for another way of attaching, or of reading kernel structures."""
-    hooks = choose_hooks(plan.events, attach, plan.catalog.abi, tree=plan.tree)
+def attach_by(
+    plan: Plan, attach: str, *, typed_loads: bool, lacking: frozenset[str] = frozenset()
+) -> Plan:
+    """Return `plan` for another way of attaching, or of reading kernel structures.
+
+    `lacking` are functions of calls that the kernel does not offer.
+    """
+    hooks = choose_hooks(plan.events, attach, plan.catalog, tree=plan.tree, lacking=lacking)
     return replace(plan, hooks=hooks, attach=attach, typed_loads=typed_loads)
+
+
+def call_functions(plan: Plan) -> frozenset[str]:
+    """Return the names of the kernel's functions of the calls that are watched."""
+    hooks = _hooks(plan.events, _Way("fentry", plan.catalog.registers.function))
+    return frozenset(hook.name for hook in hooks if hook.is_at_function)
 
 
 def call_hooks(plan: Plan) -> list[Hook]:
     """Return the hooks of calls, one or two for each, as they are if each call has its own."""
-    return [hook for hook in _hooks(plan.events, "tracepoint") if hook.kind == "tracepoint"]
+    hooks = _hooks(plan.events, _Way("tracepoint"))
+    return [hook for hook in hooks if hook.kind == "tracepoint"]
 
 
 def choose_branches(events: tuple[EventPlan, ...]) -> Iterator[Branch]:
@@ -59,24 +97,27 @@ def choose_branches(events: tuple[EventPlan, ...]) -> Iterator[Branch]:
             yield Branch(hook, event.name, function, places)
 
 
-def _hooks(events: tuple[EventPlan, ...], attach: str) -> list[Hook]:
-    return list(dict.fromkeys(hook for event in events for hook in _hooks_of(event, attach)))
+def _hooks(events: tuple[EventPlan, ...], way: _Way) -> list[Hook]:
+    return list(dict.fromkeys(hook for event in events for hook in _hooks_of(event, way)))
 
 
-def _hooks_of(event: EventPlan, attach: str) -> Iterator[Hook]:
-    yield from _HOOKS[event.type.flow](event, attach)
+def _hooks_of(event: EventPlan, way: _Way) -> Iterator[Hook]:
+    yield from _HOOKS[event.type.flow](event, way)
     if event.is_timed or event.closes:
-        yield _call(event, attach, "enter")
+        yield _call(event, way, "enter")
         yield _scheduler("sched_process_exit")
 
 
-def _call(event: EventPlan, attach: str, edge: str) -> Hook:
+def _call(event: EventPlan, way: _Way, edge: str) -> Hook:
     name, number = f"sys_{edge}_{event.type.tracepoint}", event.type.number
     assert number is not None
-    slot = 2 * number + EDGES[edge]
-    if attach == "raw_tracepoint":
-        return Hook(attach, f"sys_{edge}", name, RAW_CALLS + slot, edge, event.name)
-    return Hook(attach, f"syscalls:{name}", name, slot, edge, event.name)
+    slot, function = 2 * number + EDGES[edge], f"{way.function}{event.type.tracepoint}"
+    if way.attach == "raw_tracepoint":
+        return Hook(way.attach, f"sys_{edge}", name, RAW_CALLS + slot, edge, event.name)
+    if way.attach == "fentry" and function not in way.lacking:
+        kind = FUNCTION_KINDS[edge]
+        return Hook(kind, function, f"{kind}_{event.type.tracepoint}", 0, edge, event.name)
+    return Hook("tracepoint", f"syscalls:{name}", name, slot, edge, event.name)
 
 
 def _abi_calls(events: tuple[EventPlan, ...], abi: str, edge: str) -> Iterator[Hook]:
@@ -93,7 +134,7 @@ def _scheduler(name: str, function: str | None = None) -> Hook:
     return Hook("raw_tracepoint", name, function, _RAW_SLOTS[function])
 
 
-def _request(event: EventPlan, _attach: str) -> Iterator[Hook]:
+def _request(event: EventPlan, _way: _Way) -> Iterator[Hook]:
     assert event.type.operation is not None
     for function, tracepoint in event.type.operation.hooks.items():
         yield Hook("raw_tracepoint", tracepoint.name, function, _RAW_SLOTS[function])
@@ -127,31 +168,31 @@ REFUSED_REQUESTS, COMPLETED_REQUESTS = 256, 512
 """The slots of branches for opcode 0 that is refused, and for event 0 that is complete."""
 
 
-def _syscall(event: EventPlan, attach: str) -> Iterator[Hook]:
-    yield _call(event, attach, "exit")
+def _syscall(event: EventPlan, way: _Way) -> Iterator[Hook]:
+    yield _call(event, way, "exit")
 
 
-def _entry(event: EventPlan, attach: str) -> Iterator[Hook]:
-    yield _call(event, attach, "enter")
+def _entry(event: EventPlan, way: _Way) -> Iterator[Hook]:
+    yield _call(event, way, "enter")
 
 
-def _exec(event: EventPlan, attach: str) -> Iterator[Hook]:
+def _exec(event: EventPlan, way: _Way) -> Iterator[Hook]:
     yield _scheduler("task_rename")
     yield _scheduler("sched_process_exec")
-    yield _call(event, attach, "exit")
-    yield _call(event, attach, "enter")
+    yield _call(event, way, "exit")
+    yield _call(event, way, "enter")
 
 
-def _fork(_event: EventPlan, _attach: str) -> Iterator[Hook]:
+def _fork(_event: EventPlan, _way: _Way) -> Iterator[Hook]:
     yield _scheduler("sched_process_fork")
 
 
-def _image(_event: EventPlan, _attach: str) -> Iterator[Hook]:
+def _image(_event: EventPlan, _way: _Way) -> Iterator[Hook]:
     """Apart from what finishes an execve, which the program before may be called for."""
     yield _scheduler("sched_process_exec", "new_image")
 
 
-def _exit(_event: EventPlan, _attach: str) -> Iterator[Hook]:
+def _exit(_event: EventPlan, _way: _Way) -> Iterator[Hook]:
     yield _scheduler("sched_process_exit")
 
 

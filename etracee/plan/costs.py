@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from etracee.catalog.costs import Costs
@@ -24,15 +25,29 @@ class Preference:
     why: str
 
 
-def prefer_attachment(plan: Plan, costs: Costs) -> Preference:
-    """Return the way that costs a host least whose kernel takes them all."""
+def prefer_attachment(
+    plan: Plan,
+    costs: Costs,
+    refused: Container[str] = (),
+    lacking: frozenset[str] = frozenset(),
+) -> Preference:
+    """Return the way that costs a host least, of all that are not `refused`.
+
+    `lacking` are functions of calls that the kernel does not offer, as for attach_by().
+    """
     hooks = call_hooks(plan)
     if not hooks:
         return Preference("tracepoint", "no call is watched")
     if len(hooks) > MOST_TRACEPOINTS:
         why = f"it is detached sooner than {len(hooks)}, one for each call and edge"
         return Preference("raw_tracepoint", why)
-    expected = {attach: _cost(hooks, costs, attach) for attach in costs.hooks}
+    ways = [attach for attach in costs.hooks if attach not in refused]
+    expected = {attach: _cost(hooks, costs, attach) for attach in ways}
+    if "fentry" in ways:
+        before = plan.catalog.registers.function
+        apart = [hook for hook in hooks if f"{before}{_call(hook)}" in lacking]
+        met = [hook for hook in hooks if hook not in apart]
+        expected["fentry"] = _cost(met, costs, "fentry") + _cost(apart, costs, "tracepoint")
     best, *others = sorted(expected, key=lambda attach: expected[attach])
     compared = ", ".join(f"{expected[attach]:.0f} by {attach}" for attach in others)
     figures = f"adds about {expected[best]:.0f} ns to each call of the host, {compared}"
@@ -41,6 +56,8 @@ def prefer_attachment(plan: Plan, costs: Costs) -> Preference:
 
 def _cost(hooks: list[Hook], costs: Costs, attach: str) -> float:
     """Return ns for a call of the host, on average, without what the programs do."""
+    if not hooks:
+        return 0
     cost = costs.hooks[attach]
     edges = {hook.edge for hook in hooks}
     passed = cost.exit + (cost.enter if "enter" in edges else 0)

@@ -35,14 +35,18 @@ class Request:
     """Add up how long the records would be, and send but a sample of them."""
 
 
+FUNCTION_KINDS = {"enter": "fentry", "exit": "fexit"}
+"""The kinds of programs that run at the edges of one of the kernel's functions."""
+
+
 @dataclass(frozen=True)
 class Hook:
     """A place in the kernel, and the function of the program that runs there.
 
     `edge` is enter or exit for calls, and `event` the one that the hook is for, where there is one.
     `slot` is where the function stands in the array of its kind, from which what is attached calls
-    it: the same in every program, so that one can take the place of another. Hooks of one name
-    share what is attached.
+    it: the same in every program, so that one can take the place of another. Raw tracepoints of one
+    name share what is attached for all calls.
     """
 
     kind: str
@@ -57,13 +61,24 @@ class Hook:
     @property
     def stub(self) -> str:
         """Return the name of the function that is attached, and calls the one in the slot."""
-        place = self.name.rpartition(":")[2] if self.edge else self.function
+        is_shared = self.kind == "raw_tracepoint" and self.edge
+        place = self.name if is_shared else self.function
         return f"attached_{self.abi}_{place}" if self.abi else f"attached_{place}"
 
     @property
     def slots(self) -> str:
-        """Return the name of the array of functions: one holds those of one kind only."""
-        return f"{self.kind}s"
+        """Return the name of the array of functions: one holds those of one kind only.
+
+        Of those at the kernel's functions, one holds those of one function only: since Linux 6.12
+        others are refused (28ead3eaabc1, "Prevent tail call between progs attached to different
+        hooks").
+        """
+        return f"{self.function}_slot" if self.is_at_function else f"{self.kind}s"
+
+    @property
+    def is_at_function(self) -> bool:
+        """Say whether it is at an edge of the kernel's function `name`."""
+        return self.kind in FUNCTION_KINDS.values()
 
 
 @dataclass(frozen=True)
@@ -274,8 +289,8 @@ _MET: dict[str, tuple[Flow, ...]] = {
 class Plan:
     """All that the templates are given; nothing is looked up or decided after it.
 
-    `attach` is tracepoint or raw_tracepoint; with `typed_loads`, kernel structures are read without
-    a helper.
+    `attach` is tracepoint, raw_tracepoint or fentry; with `typed_loads`, kernel structures are read
+    without a helper.
     """
 
     profile: str

@@ -59,7 +59,7 @@ def make_plan(profile: Profile, rules: RuleSet, request: Request, catalog: Catal
         rules=resolved.rules,
         tries=tuple(tries.values()),
         grams=tuple(grams.values()),
-        hooks=choose_hooks(events, "tracepoint", catalog.abi, tree=request.tree),
+        hooks=choose_hooks(events, "tracepoint", catalog, tree=request.tree),
         branches=tuple(choose_branches(events)),
         attach="tracepoint",
         allow_actions=request.allow_actions,

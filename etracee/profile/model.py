@@ -46,7 +46,7 @@ class WrittenOptions(Written):
     ring_buffer: (
         Annotated[Size, Field(ge=1 << 16, le=LARGEST_RING), AfterValidator(_power_of_two)] | None
     ) = Field(None, description="Size of the ring buffer, a power of two; 8MiB unless told.")
-    attach: Literal["auto", "tracepoint", "raw_tracepoint"] | None = Field(
+    attach: Literal["auto", "tracepoint", "raw_tracepoint", "fentry"] | None = Field(
         None, description="How programs are attached; auto takes the cheapest that loads."
     )
     compat: Literal["report", "decode"] | None = Field(

@@ -93,6 +93,7 @@ def view_program(plan: Plan, offset: Offset) -> ProgramView:
         loads=C("typed" if plan.typed_loads else "helper"),
         tracepoint_slots=TRACEPOINT_SLOTS,
         raw_slots=RAW_SLOTS,
+        function_slots=tuple(c_ident(hook.slots) for hook in plan.hooks if hook.is_at_function),
         counters=len(plan.events) + 1,
         scratch_words=scratch_words(plan),
         times=any(event.takes_time for event in plan.events),

@@ -35,6 +35,7 @@ def view_hook(hook: Hook, plan: Plan, alike: Alike, offset: Offset) -> HookView:
         request=view_request_hook(hook.function, plan, offset),
         abi=view_abi_hook(hook, hook.edge, plan) if hook.abi and hook.edge else None,
         machine=plan.catalog.registers.compat.machine,
+        serves_abi=plan.catalog.registers.serves_abi,
         compat_member=plan.catalog.registers.compat.member,
         compat_bits=plan.catalog.registers.compat.bits,
         abi_numbers=tuple(
@@ -88,6 +89,8 @@ _RAW = C("bpf_raw_tracepoint_args")
 _CONTEXTS: dict[tuple[str, str | None], C] = {
     ("tracepoint", "enter"): C("call_entry"),
     ("tracepoint", "exit"): C("call_exit"),
+    ("fentry", "enter"): _RAW,
+    ("fexit", "exit"): _RAW,
     ("raw_tracepoint", "enter"): _RAW,
     ("raw_tracepoint", "exit"): _RAW,
     ("raw_tracepoint", None): _RAW,
@@ -121,4 +124,9 @@ def _hook_template(hook: Hook) -> str:
     return f"hook/{_PLACES[hook.kind]}_{hook.edge}.c.j2"
 
 
-_PLACES = {"tracepoint": "syscall", "raw_tracepoint": "raw"}
+_PLACES = {
+    "tracepoint": "syscall",
+    "raw_tracepoint": "raw",
+    "fentry": "function",
+    "fexit": "function",
+}

@@ -217,6 +217,7 @@ class HookView:
     request: RequestView | None = None
     abi: AbiHookView | None = None
     machine: int = 0
+    serves_abi: bool = False
     compat_member: str = ""
     compat_bits: int = 0
     abi_numbers: tuple[int, ...] = ()
@@ -292,6 +293,7 @@ class ProgramView:
     loads: C
     tracepoint_slots: int
     raw_slots: int
+    function_slots: tuple[C, ...]
     counters: int
     scratch_words: int
     times: bool

@@ -19,7 +19,7 @@ import msgspec
 from etracee.files import UnusableError, open_directory, read_file, replace_file
 from etracee.inputs import Inputs
 from etracee.kernel.identity import identify_kernel
-from etracee.kernel.probe import find_tracefs, typed_loads_error
+from etracee.kernel.probe import find_tracefs, takes_functions, typed_loads_error
 from etracee.problems import tell
 from etracee.resources import bundled
 from etracee.runtime.image import Image, ImageError, seal, unseal
@@ -130,6 +130,7 @@ def _identify(order: Order) -> bytes | None:
     if kernel is None:
         return None
     loads = [typed_loads_error(kind) is None for kind in ("tracepoint", "raw_tracepoint")]
+    loads.append(takes_functions())
     here = os.path.realpath(".")
     known = (order, kernel, loads, find_tracefs(), sys.version, here, _stamp_package())
     return hashlib.sha256(repr(known).encode("utf-8", "surrogateescape")).digest()

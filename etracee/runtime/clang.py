@@ -7,7 +7,7 @@ import ctypes
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from etracee.runtime.loaded import Place
 
 PROGRAM, OFFSETS = "program.c", "offsets.h"
 """Names of the files that a program is compiled from, within its directory."""
+_NO_TARGETS: Mapping[str, int] = {}
 _GENERATION = f'({{ u64 mark; asm("%0 = {GENERATION:#x} ll" : "=r"(mark)); mark; }})'
 """C that leaves a mark in the instructions, which no optimisation takes apart."""
 
@@ -54,12 +55,18 @@ def import_bcc() -> Any:
 
 
 def compile_image(
-    plan: Plan, directory: Path, decoder: str, files: tuple[str, ...], notes: Iterable[str]
+    plan: Plan,
+    directory: Path,
+    decoder: str,
+    files: tuple[str, ...],
+    notes: Iterable[str],
+    targets: Mapping[str, int] = _NO_TARGETS,
 ) -> Image:
     """Compile the program in `directory`, and return it with its decoder's source and notes.
 
-    Of the hooks, those are left out that this kernel has not. ProblemsError with what clang said
-    when it refuses the program.
+    `targets` are the BTF ids of the kernel's functions that the plan has hooks at. Of the hooks,
+    those are left out that this kernel has not. ProblemsError with what clang said when it refuses
+    the program.
     """
     bpf = _compile(directory)
     told = plan.find_told()
@@ -67,8 +74,9 @@ def compile_image(
     maps = _read_maps(bpf)
     names = {descriptor: definition.name for descriptor, definition in maps.items()}
 
-    def function(name: str, kind: str) -> Function:
-        return read_function(name, kind, bpf.dump_func(name.encode()), names)
+    def function(name: str, kind: str, place: str = "") -> Function:
+        code, target = bpf.dump_func(name.encode()), targets.get(place, 0)
+        return read_function(name, kind, code, names, target)
 
     return Image(
         attach=plan.attach,
@@ -79,19 +87,31 @@ def compile_image(
         notes=(*notes, *_notes_of(plan.hooks, hooks)),
         maps=tuple(maps.values()),
         contents=tuple(_contents(plan)),
-        functions=tuple(function(hook.function, hook.kind) for hook in hooks),
+        functions=tuple(function(h.function, h.kind, h.name) for h in hooks),
         branches=tuple(
             Branch(function(branch.function, "raw_tracepoint"), branch.slots)
             for branch in plan.branches
         ),
         stubs=tuple(
-            Stub(function(stub, hook.kind), hook.name)
+            Stub(function(stub, hook.kind, hook.name), hook.name)
             for stub, hook in {hook.stub: hook for hook in hooks}.items()
         ),
-        places=tuple(Place(h.function, h.slots, h.slot, h.stub, told.get(h.stub)) for h in hooks),
+        places=tuple(_place(hook, targets, told) for hook in hooks),
         decoder=decoder,
         python=importlib.util.MAGIC_NUMBER,
         compiled=compile_decoder(decoder),
+    )
+
+
+def _place(hook: Hook, targets: Mapping[str, int], told: Mapping[str, str]) -> Place:
+    return Place(
+        function=hook.function,
+        kind=hook.kind,
+        target=targets.get(hook.name, 0),
+        slots=hook.slots,
+        slot=hook.slot,
+        stub=hook.stub,
+        tells=told.get(hook.stub),
     )
 
 

@@ -39,13 +39,17 @@ class ImageError(Exception):
 
 
 class Function(msgspec.Struct, frozen=True, array_like=True):
-    """A function's instructions, and at which of them maps (by name) and the generation stand."""
+    """A function's instructions, and at which of them maps (by name) and the generation stand.
+
+    `target` is the BTF id of the kernel's function that it is for, 0 where it is for none.
+    """
 
     name: str
     kind: str
     code: bytes
     maps: tuple[tuple[int, str], ...]
     generations: tuple[int, ...]
+    target: int = 0
 
     def link(self, maps: Mapping[str, int], generation: int) -> bytes:
         """Return the instructions with descriptors of maps and the number in their places."""
@@ -67,7 +71,7 @@ class Branch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Stub(msgspec.Struct, frozen=True, array_like=True):
-    """What is attached to the tracepoint `hook`, and calls the function in its slot."""
+    """What is attached to the tracepoint or function `hook`, and calls what is in its slot."""
 
     function: Function
     hook: str
@@ -107,7 +111,9 @@ class Image(msgspec.Struct, frozen=True):
         return self.compiled if is_ours else compile_decoder(self.decoder)
 
 
-def read_function(name: str, kind: str, code: bytes, maps: Mapping[int, str]) -> Function:
+def read_function(
+    name: str, kind: str, code: bytes, maps: Mapping[int, str], target: int = 0
+) -> Function:
     """Return the function of these instructions; `maps` are the names by descriptor."""
     uses, generations, is_second = [], [], False
     for at, (operation, registers, _, low) in enumerate(_INSTRUCTION.iter_unpack(code)):
@@ -120,7 +126,7 @@ def read_function(name: str, kind: str, code: bytes, maps: Mapping[int, str]) ->
             uses.append((at, maps[low]))
         elif high << 32 | low == GENERATION:
             generations.append(at)
-    return Function(name, kind, code, tuple(uses), tuple(generations))
+    return Function(name, kind, code, tuple(uses), tuple(generations), target)
 
 
 def compile_decoder(source: str) -> bytes:

@@ -7,32 +7,33 @@ import ctypes
 import os
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from etracee.kernel.bpf import (
+    ATTACH_TYPES,
     Map,
     MapDefinition,
+    attach_function,
     attach_raw_tracepoint,
     create_map,
     load_program,
     read_definition,
 )
 from etracee.kernel.perf import attach_tracepoint
-from etracee.kernel.probe import TRACEFS, find_tracefs
+from etracee.kernel.probe import TRACEFS, find_interruption, find_tracefs
 from etracee.problems import ExitCode, Problem, ProblemsError, host_lacks
 from etracee.processes import ancestors
 from etracee.runtime.image import Branch, Function, Image, Stub
 from etracee.runtime.loaded import (
     BRANCHES,
     OWN_MAPS,
-    SHARED_MAPS,
     Loaded,
     Running,
     close,
+    shared_maps,
 )
 
-_MAPS = frozenset((*SHARED_MAPS, *OWN_MAPS))
 _PROTECTED = "protected"
 """The map of the processes that rules must not end."""
 _LOG_SIZE = 1 << 22
@@ -45,6 +46,10 @@ def load_image(image: Image, running: Running | None, monitor: int) -> Loaded:
     outlives a program. ProblemsError with what the verifier said when it refuses a function, or the
     kernel when it refuses anything else.
     """
+    interruption = find_interruption() if image.attach == "fentry" else None
+    if interruption:
+        hint = "attach: tracepoint does without such programs"
+        raise host_lacks(f"attach: fentry cannot be used: {interruption}", hint)
     try:
         return _load_image(image, running or _NOTHING, monitor)
     except OSError as error:
@@ -65,8 +70,9 @@ _NOTHING = Running(0, {}, frozenset(), "", typed_loads=False)
 def _load_image(image: Image, running: Running, monitor: int) -> Loaded:
     shared = running.maps
     stubs = [stub for stub in image.stubs if stub.function.name not in running.attached]
+    wanted = shared_maps(image.places).union(OWN_MAPS)
     with contextlib.ExitStack() as kept, contextlib.ExitStack() as needed:
-        maps, notes = _open_maps(image.maps, shared, kept, needed)
+        maps, notes = _open_maps(image.maps, shared, wanted, kept, needed)
         _fill(image, maps, monitor)
         branches = (branch.function for branch in image.branches)
         functions = [*image.functions, *branches, *(stub.function for stub in stubs)]
@@ -82,7 +88,7 @@ def _load_image(image: Image, running: Running, monitor: int) -> Loaded:
     return Loaded(
         generation=running.generation,
         places=image.places,
-        maps={name: fd for name, fd in maps.items() if name in _MAPS - shared.keys()},
+        maps={name: fd for name, fd in maps.items() if name in wanted - shared.keys()},
         programs={function.name: programs[function.name] for function in image.functions},
         stubs={name: programs[name] for name in links},
         links=links,
@@ -98,12 +104,13 @@ def _load_image(image: Image, running: Running, monitor: int) -> Loaded:
 def _open_maps(
     definitions: Iterable[MapDefinition],
     shared: Mapping[str, int],
+    wanted: Container[str],
     kept: contextlib.ExitStack,
     needed: contextlib.ExitStack,
 ) -> tuple[dict[str, int], list[str]]:
     """Return the descriptors of all maps, and notes.
 
-    What only programs need is closed with `needed`, what the monitor needs too with `kept`.
+    What only programs need is closed with `needed`, what is `wanted` by the monitor with `kept`.
     """
     maps, notes = dict(shared), list[str]()
     for definition in definitions:
@@ -111,7 +118,7 @@ def _open_maps(
             notes += _check_shared(definition, shared[definition.name])
         else:
             maps[definition.name] = create_map(definition)
-            owner = kept if definition.name in _MAPS else needed
+            owner = kept if definition.name in wanted else needed
             owner.callback(os.close, maps[definition.name])
     return maps, notes
 
@@ -190,10 +197,10 @@ def _load_all(
 def _load(function: Function, maps: Mapping[str, int], generation: int) -> int:
     code = function.link(maps, generation)
     with contextlib.suppress(OSError):
-        return load_program(function.kind, code, name=function.name)
+        return load_program(function.kind, code, function.target, name=function.name)
     log = ctypes.create_string_buffer(_LOG_SIZE)
     try:
-        return load_program(function.kind, code, name=function.name, log=log)
+        return load_program(function.kind, code, function.target, name=function.name, log=log)
     except OSError as error:
         what = f"the kernel's verifier refuses {function.name}"
         said = log.value.decode("utf-8", "replace")
@@ -204,13 +211,15 @@ def _attach(stub: Stub, program: int) -> int:
     try:
         if stub.function.kind == "raw_tracepoint":
             return attach_raw_tracepoint(stub.hook, program)
+        if stub.function.kind in ATTACH_TYPES:
+            return attach_function(program)
         tracefs = find_tracefs()
         if tracefs is None:
             hint = f"mount -t tracefs tracefs {TRACEFS}"
             raise host_lacks(f"cannot attach to {stub.hook}: tracefs is not mounted", hint)
         return attach_tracepoint(tracefs, stub.hook, program)
     except OSError as error:
-        hint = "this kernel has no such tracepoint; `etracee doctor` says what it offers"
+        hint = "`etracee doctor` says what this kernel offers; options.attach names other ways"
         raise host_lacks(f"cannot attach to {stub.hook}: {error.strerror}", hint) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 SHARED_MAPS = (
@@ -12,10 +12,8 @@ SHARED_MAPS = (
     "tracked",
     "ended",
     "other_execs",
-    "tracepoints",
-    "raw_tracepoints",
 )
-"""Maps that a program takes over from the one that it replaces."""
+"""Maps that a program takes over from the one that it replaces, besides those of its slots."""
 BRANCHES = "request_functions"
 """The map of the functions for one event each: without a descriptor, the kernel empties it."""
 OWN_MAPS = (
@@ -40,14 +38,22 @@ OWN_MAPS = (
 class Place:
     """Where a function belongs: into slot `slot` of the map `slots`, from which `stub` calls it.
 
-    `tells` is what is lost where the kernel skips the stub: see Plan.find_told().
+    `kind` is that of its program, for the kernel's function of the BTF id `target`, 0 where it is
+    for none. `tells` is what is lost where the kernel skips the stub: see Plan.find_told().
     """
 
     function: str
+    kind: str
+    target: int
     slots: str
     slot: int
     stub: str
     tells: str | None
+
+
+def shared_maps(places: Iterable[Place]) -> frozenset[str]:
+    """Return the names of all maps that programs with these places take over and leave behind."""
+    return frozenset((*SHARED_MAPS, *(place.slots for place in places)))
 
 
 @dataclass(frozen=True)

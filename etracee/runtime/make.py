@@ -7,8 +7,9 @@ from pathlib import Path
 from etracee.catalog.costs import load_costs
 from etracee.kernel.btf import Btf
 from etracee.kernel.offsets import lacking_options, render_offsets
-from etracee.kernel.probe import Attachment, choose_attachment
-from etracee.plan import Request, attach_by, make_plan, prefer_attachment
+from etracee.kernel.probe import Attachment, choose_attachment, find_functions
+from etracee.plan import Request, attach_by, call_functions, make_plan, prefer_attachment
+from etracee.plan.attach import UNSEEN_BY_FUNCTIONS
 from etracee.render import render_program
 from etracee.runtime.clang import OFFSETS, PROGRAM, compile_image, import_bcc
 from etracee.runtime.image import Image
@@ -30,11 +31,13 @@ def make_image(order: Order, directory: Path, running: Running | None = None) ->
         )
         plan = make_plan(source.profile, source.rules, request, source.catalog)
         import_bcc()
-        wanted = source.profile.options.attach
+        wanted, called = source.profile.options.attach, call_functions(plan)
+        functions = find_functions(btf, called)
         found = Attachment(running.attach, running.typed_loads) if running else None
-        preference = prefer_attachment(plan, load_costs())
-        found = found or choose_attachment(wanted, preference.attach)
-        plan = attach_by(plan, found.attach, typed_loads=found.typed_loads)
+        lacking = called - functions.targets.keys()
+        preference = prefer_attachment(plan, load_costs(), functions.refused_ways, lacking)
+        found = found or choose_attachment(wanted, preference.attach, functions)
+        plan = attach_by(plan, found.attach, typed_loads=found.typed_loads, lacking=lacking)
         program = render_program(plan)
         offsets = render_offsets(btf, program.offsets)
         notes = lacking_options(btf, program.offsets)
@@ -42,8 +45,11 @@ def make_image(order: Order, directory: Path, running: Running | None = None) ->
     why = found.why or (preference.why if wanted == "auto" and not running else None)
     if plan.attach == "raw_tracepoint" and why:
         notes.append(f"note: one tracepoint for all calls is used: {why}")
+    if plan.attach == "fentry" and not running:
+        notes.append(f"note: {UNSEEN_BY_FUNCTIONS}")
     if running and wanted not in ("auto", running.attach):
         notes.append(f"note: attach: {wanted} counts after a restart")
     (directory / PROGRAM).write_text(program.c)
     (directory / OFFSETS).write_text(offsets)
-    return compile_image(plan, directory, program.python, source.profile.files, notes)
+    files, targets = source.profile.files, functions.targets
+    return compile_image(plan, directory, program.python, files, notes, targets)

@@ -21,6 +21,7 @@ from etracee.catalog.load import architectures
 from etracee.decoding import import_decoder
 from etracee.explain.warnings import find_doubts
 from etracee.plan import Plan, Request, attach_by, make_plan
+from etracee.plan.attach import ATTACH
 from etracee.problems import Problem, ProblemsError
 from etracee.profile import load_profile
 from etracee.profile.written import Located
@@ -67,7 +68,7 @@ def _plan(profile: str, arch: str, *rules: str, tree: bool = False) -> Plan:
 
 
 @pytest.mark.parametrize("arch", architectures())
-@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+@pytest.mark.parametrize("attach", ATTACH)
 @pytest.mark.parametrize("tree", [False, True], ids=["host", "tree"])
 @each_watching_profile
 def test_profile_compiles(path: Path, arch: str, attach: str, tree: bool, tmp_path: Path) -> None:

@@ -6,10 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from kernel_run import Etracee, Event, Run, exact, lacks, script
-
-each_attach = pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
 
 PRELUDE = """
 import json

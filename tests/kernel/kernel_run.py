@@ -19,6 +19,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from etracee.catalog import load_catalog
+from etracee.kernel.btf import VMLINUX, Btf
+from etracee.kernel.probe import find_functions
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("ETRACEE_PATIENCE", "60"))
 """Seconds after which a process that should have ended is a failure; more in an emulator."""
@@ -251,6 +255,22 @@ def lacks(what: str) -> NoReturn:
     if os.environ.get("ETRACEE_KERNEL_TESTS") == "1":
         pytest.fail(f"ETRACEE_KERNEL_TESTS=1 demands this test, but {what}")
     pytest.skip(what)
+
+
+def fentry_obstacle() -> str | None:
+    """Say what keeps programs at the kernel's functions from this host, which many have."""
+    if os.geteuid() != 0 or not VMLINUX.is_file():
+        return "only root can ask a kernel that has BTF"
+    with Btf() as btf:
+        return find_functions(btf, [f"{load_catalog().registers.function}openat"]).obstacle
+
+
+OBSTACLE = fentry_obstacle()
+FENTRY = pytest.param(
+    "fentry", marks=pytest.mark.skipif(OBSTACLE is not None, reason=f"no fentry: {OBSTACLE}")
+)
+"""The way of attaching that not every kernel takes: nobody can demand it of a host."""
+each_attach = pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint", FENTRY])
 
 
 def needs_tool(name: str) -> str:

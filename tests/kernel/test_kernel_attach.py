@@ -7,7 +7,17 @@ import re
 from pathlib import Path
 
 import pytest
-from kernel_run import Etracee, Event, Run, compile_c, lacks, script
+from kernel_run import (
+    FENTRY,
+    OBSTACLE,
+    Etracee,
+    Event,
+    Run,
+    compile_c,
+    each_attach,
+    lacks,
+    script,
+)
 
 WATCHED = ("execve", "execveat", "openat", "connect", "unlinkat", "fchmodat", "kill", "exit")
 
@@ -32,10 +42,11 @@ libc.execveat(fd, b"", (ctypes.c_char_p * 2)(b"fd", None), None, 0x1000)
 """
 
 
-def test_attach_types_give_the_same_events(etracee: Etracee, work: Path) -> None:
+@pytest.mark.parametrize("other", ["raw_tracepoint", FENTRY])
+def test_attach_types_give_the_same_events(other: str, etracee: Etracee, work: Path) -> None:
     command = script(work, f"work = {bytes(work)!r}\n{WORKLOAD}")
     runs = {}
-    for attach in ("tracepoint", "raw_tracepoint"):
+    for attach in ("tracepoint", other):
         run = etracee.run(profile_with(attach), *command, code=None)
         if run.code == 3:
             lacks(f"attach type {attach} does not load here: {run.stderr}")
@@ -51,6 +62,13 @@ def test_attach_types_give_the_same_events(etracee: Etracee, work: Path) -> None
     ]
     assert counted[0] == counted[1]
     assert all(counted[0][name][0] for name in WATCHED), f"a call was not made: {counted[0]}"
+
+
+@pytest.mark.skipif(OBSTACLE is None, reason="this kernel takes programs at its functions")
+def test_a_way_that_the_kernel_refuses_is_said(etracee: Etracee) -> None:
+    run = etracee.run(profile_with("fentry"), "true", code=None)
+    assert run.code == 3
+    assert f"attach: fentry cannot be used: {OBSTACLE}" in run.stderr
 
 
 def profile_with(attach: str) -> dict[str, object]:
@@ -88,7 +106,7 @@ int main(void)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="32-bit calls of x86 only")
-@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+@each_attach
 def test_a_32_bit_call_is_not_misread(attach: str, etracee: Etracee, work: Path) -> None:
     """In the 32-bit table number 257 is another call: it must never appear as openat."""
     program = compile_c(work, COMPAT_CALL)

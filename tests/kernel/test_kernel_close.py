@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from kernel_run import Etracee, script
+from kernel_run import Etracee, each_attach, script
 
 from etracee.catalog import load_catalog
 
-each_attach = pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
 OPENED = """
 import json
 def told(fd):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from kernel_reload import Reloaded, write
 from kernel_run import (
+    FENTRY,
     PATIENCE,
     PYTHON,
     Etracee,
@@ -185,11 +186,12 @@ def profile_of(comm: str, by: list[str], **options: object) -> Mapping[str, obje
     }
 
 
+@pytest.mark.parametrize("attach", ["auto", FENTRY])
 def test_ticks_and_reloads_lose_and_double_nothing(
-    etracee: Etracee, work: Path, load: Load
+    etracee: Etracee, work: Path, load: Load, attach: str
 ) -> None:
     path, comm = work / "profile.yaml", load.program.name
-    write(path, profile_of(comm, ["pid", "filename"]))
+    write(path, profile_of(comm, ["pid", "filename"], attach=attach))
     running = Reloaded(etracee.start(str(path)), path)
     until(lambda: "etracee: profile" in running.listen(), "the start", running.running)
     load.start()
@@ -200,7 +202,8 @@ def test_ticks_and_reloads_lose_and_double_nothing(
             "counts of two ticks",
             running.running,
         )
-        running.reload(profile_of(comm, [["pid", "filename"], ["pid"]][turn % 2]))
+        by = [["pid", "filename"], ["pid"]][turn % 2]
+        running.reload(profile_of(comm, by, attach=attach))
     done = load.end()
     run = running.end()
     assert sum(count["count"] for count in run.counts) == done > 10_000

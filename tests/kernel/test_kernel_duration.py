@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 from kernel_reload import Reloaded, write
-from kernel_run import PATIENCE, Etracee, compile_c, needs_tool, script, until
-
-each_attach = pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+from kernel_run import (
+    PATIENCE,
+    Etracee,
+    compile_c,
+    each_attach,
+    needs_tool,
+    script,
+    until,
+)
 
 CALLS = """
 import time
@@ -144,7 +150,7 @@ int main(void)
 """
 
 
-@each_attach
+@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
 @pytest.mark.parametrize("kept", ["filename in (made, refused)", "filename = refused"])
 def test_what_seccomp_refuses_has_no_entry(
     etracee: Etracee, work: Path, attach: str, kept: str
@@ -177,6 +183,7 @@ for name in {[str(fifo) for fifo in fifos]!r}:
     profile = {
         "filter": f"filename startswith {work}/",
         "events": {"openat": {"fields": ["filename", "duration_ns"]}},
+        "options": {"attach": "tracepoint"},
     }
     path = work / "profile.yaml"
     write(path, profile)

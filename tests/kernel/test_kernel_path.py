@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kernel_paths import check, each_attach, run_workload
-from kernel_run import Etracee
+from kernel_paths import check, run_workload
+from kernel_run import Etracee, each_attach
 
 FILES = """
 os.makedirs(work + b"/a/b")

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kernel_paths import check, each_attach, run_workload, shown
-from kernel_run import Etracee, script
+from kernel_paths import check, run_workload, shown
+from kernel_run import Etracee, each_attach, script
 
 from etracee.catalog import load_catalog
 

@@ -28,9 +28,11 @@ from kernel_reload import (
     write,
 )
 from kernel_run import (
+    FENTRY,
     PATIENCE,
     Etracee,
     compile_c,
+    each_attach,
     script,
     until,
 )
@@ -115,10 +117,12 @@ def two_profiles(work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return plain, other
 
 
-def test_under_load_every_call_is_reported_once(start: Start, work: Path) -> None:
+@pytest.mark.parametrize("attach", ["auto", FENTRY])
+def test_under_load_every_call_is_reported_once(start: Start, work: Path, attach: str) -> None:
     load, stop = compile_c(work, LOAD), work / "stop"
     tool = shutil.copy("/bin/true", work / TOOL)
     plain, other = two_profiles(work)
+    plain["options"] = other["options"] = {"attach": attach}
     reloaded = start(plain)
     reloaded.running.await_attached(work)
     held = reloaded.held()
@@ -147,7 +151,7 @@ def test_under_load_every_call_is_reported_once(start: Start, work: Path) -> Non
     assert not own, f"etracee reports what it does itself: {own[:3]}"
 
 
-@pytest.mark.parametrize("attach", ["tracepoint", "raw_tracepoint"])
+@each_attach
 def test_a_command_is_followed_on(start: Start, work: Path, attach: str) -> None:
     load, stop = compile_c(work, LOAD), work / "stop"
     tool = shutil.copy("/bin/true", work / TOOL)
@@ -203,10 +207,11 @@ SEIZE, CONTINUE, TRACE_EXIT, WALL = 0x4206, 7, 0x40, 0x40000000
 """PTRACE_SEIZE, PTRACE_CONT, PTRACE_O_TRACEEXIT and __WALL of ptrace(2) and wait(2)."""
 
 
-def test_rules_and_hooks_come_and_go(start: Start, work: Path) -> None:
+@pytest.mark.parametrize("attach", ["auto", FENTRY])
+def test_rules_and_hooks_come_and_go(start: Start, work: Path, attach: str) -> None:
     rules, secret = work / "rules.yaml", work / "secret"
     secret.touch()
-    quiet = {"events": {"openat": opens_below(work)}}
+    quiet = {"events": {"openat": opens_below(work)}, "options": {"attach": attach}}
     reloaded = start(quiet)
     reloaded.running.await_attached(work)
     held = reloaded.held()

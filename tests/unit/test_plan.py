@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from etracee.catalog import load_catalog
 from etracee.expr.tree import YES, Tree, leaves
-from etracee.plan import EventPlan, Hook, Plan, Request, attach_by, make_plan
+from etracee.plan import EventPlan, Hook, Plan, Request, attach_by, call_functions, make_plan
 from etracee.plan.attach import ABI_PROGRAMS
 from etracee.problems import ProblemsError
 from etracee.render import render_program
@@ -269,6 +269,24 @@ def test_hooks_are_those_of_the_events(tmp_path: Path) -> None:
     assert {hook.name for hook in hooks} == {"sys_exit", "sched_process_exit"}
     assert {hook.stub for hook in hooks} == {"attached_sys_exit", "attached_sched_process_exit"}
     assert len({hook.slot for hook in hooks}) == 3
+
+
+def test_calls_may_be_met_at_their_functions(tmp_path: Path) -> None:
+    found = plan(tmp_path, {"openat": {"fields": ["duration_ns"]}, "unlink": {}, "exit_group": {}})
+    names = call_functions(found)
+    assert names == {"__x64_sys_openat", "__x64_sys_unlink", "__x64_sys_exit_group"}
+    lacking = frozenset({"__x64_sys_unlink"})
+    by_function = attach_by(found, "fentry", typed_loads=True, lacking=lacking)
+    hooks = [hook for hook in own_hooks(by_function) if hook.edge]
+    assert {(hook.kind, hook.name) for hook in hooks} == {
+        ("fexit", "__x64_sys_openat"),
+        ("fentry", "__x64_sys_openat"),
+        ("tracepoint", "syscalls:sys_exit_unlink"),
+        ("fentry", "__x64_sys_exit_group"),  # it does not return
+    }
+    assert len({hook.stub for hook in hooks}) == len({hook.slots for hook in hooks}) == 4
+    outside = [hook for hook in own_hooks(by_function) if not hook.edge]
+    assert outside == [hook for hook in own_hooks(found) if not hook.edge]
 
 
 SCHEDULER = {"sched_process_fork", "sched_process_exec", "sched_process_exit"}

@@ -10,15 +10,12 @@ import pytest
 from etracee.catalog import load_catalog
 from etracee.catalog.costs import Costs, HookCost, load_costs
 from etracee.plan import prefer_attachment
+from etracee.plan.attach import ATTACH
 from etracee.plan.costs import MOST_TRACEPOINTS
 
-COSTS = Costs(
-    {"tracepoint": HookCost(30, 10, 100), "raw_tracepoint": HookCost(100, 70, 0)},
-    80,
-    {"read": 0.8, "openat": 0.1},
-    0.001,
-    "by mine",
-)
+TRACEPOINTS = {"tracepoint": HookCost(30, 10, 100), "raw_tracepoint": HookCost(100, 70, 0)}
+SHARES = {"read": 0.8, "openat": 0.1}
+COSTS = Costs(TRACEPOINTS, 80, SHARES, 0.001, "by mine")
 
 
 def preferred(tmp_path: Path, *events: str, **fields: list[str]) -> tuple[str, str]:
@@ -47,6 +44,37 @@ def test_entries_are_paid_for(tmp_path: Path) -> None:
     assert why.startswith("adds about 170 ns to each call of the host, 200 by tracepoint")
 
 
+def test_functions_cost_nothing_where_nobody_watches(tmp_path: Path) -> None:
+    """50 for a tenth of all calls; where the kernel refuses them, they are not compared."""
+    costs = Costs({**TRACEPOINTS, "fentry": HookCost(0, 0, 50)}, 80, SHARES, 0.001, "by mine")
+    found = hostc.plan_of(tmp_path, {"events": {"openat": {}}})
+    preference = prefer_attachment(found, costs)
+    assert preference.attach == "fentry"
+    assert preference.why.startswith(
+        "adds about 5 ns to each call of the host, 40 by tracepoint, 100 by raw_tracepoint"
+    )
+    assert prefer_attachment(found, costs, refused=("fentry",)) == prefer_attachment(found, COSTS)
+
+
+def test_a_call_without_a_function_costs_all_calls_something(tmp_path: Path) -> None:
+    """5 for the one, and for the other 30 for every call and 100 for a thousandth of them."""
+    costs = Costs({**TRACEPOINTS, "fentry": HookCost(0, 0, 50)}, 80, SHARES, 0.001, "by mine")
+    found = hostc.plan_of(tmp_path, {"events": {"openat": {}, "getppid": {}}})
+    lacking = frozenset({"__x64_sys_getppid"})
+    preference = prefer_attachment(found, costs, lacking=lacking)
+    assert preference.attach == "fentry"
+    assert preference.why.startswith("adds about 35 ns to each call of the host, 40 by tracepoint")
+    alone = hostc.plan_of(tmp_path, {"events": {"getppid": {}}})
+    assert prefer_attachment(alone, costs, lacking=lacking).attach == "tracepoint"
+
+
+def test_functions_that_cost_much_are_not_taken(tmp_path: Path) -> None:
+    """200 for nine of ten calls are more than 100 for each."""
+    costs = Costs({**TRACEPOINTS, "fentry": HookCost(0, 0, 200)}, 80, SHARES, 0.001, "by mine")
+    found = hostc.plan_of(tmp_path, {"events": {"openat": {}, "read": {}}})
+    assert prefer_attachment(found, costs).attach == "raw_tracepoint"
+
+
 def test_nothing_is_compared_where_no_call_is_watched(tmp_path: Path) -> None:
     assert preferred(tmp_path, "exit") == ("tracepoint", "no call is watched")
 
@@ -61,7 +89,9 @@ def test_very_many_share_one_since_detaching_takes_time(tmp_path: Path) -> None:
 
 def test_the_catalog_s_figures_are_whole() -> None:
     costs = load_costs()
-    assert set(costs.hooks) == {"tracepoint", "raw_tracepoint"}
+    assert set(costs.hooks) == set(ATTACH)
+    functions = costs.hooks["fentry"]
+    assert (functions.exit, functions.enter) == (0, 0), "no call passes another one's function"
     assert 0.9 < sum(costs.shares.values()) <= 1
     names = {event.tracepoint for event in load_catalog().events.values()}
     assert set(costs.shares) <= names
