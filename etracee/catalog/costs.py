@@ -74,7 +74,7 @@ def _adapt(catalog: Costs, measured: Measured) -> Costs:
         source = f"{catalog.source}, with the calls of this host as counted on {measured.date}"
     return replace(
         catalog,
-        hooks={**catalog.hooks, **(measured.hooks or {})},
+        hooks={**catalog.hooks, **dict((measured.hooks or {}).items())},
         shares={name: share(name) for name in {*catalog.shares, *measured.calls}},
         others=_PRIOR * catalog.others / total,
         source=source,
