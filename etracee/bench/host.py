@@ -13,7 +13,7 @@ from etracee.catalog import Catalog, load_catalog
 from etracee.catalog.measured import FORMAT, Measured
 from etracee.kernel.bpf import attach_raw_tracepoint
 from etracee.kernel.btf import Btf
-from etracee.kernel.probe import Functions, choose_attachment, find_tracefs
+from etracee.kernel.probe import choose_attachment, find_tracefs
 from etracee.problems import host_lacks
 
 COUNTING_SECONDS = 5.0
@@ -22,7 +22,7 @@ COUNTING_SECONDS = 5.0
 
 def measure_host() -> Measured:
     """Measure for some ten seconds; ProblemsError where the kernel leaves nothing to choose."""
-    found, tracefs = choose_attachment("auto", "tracepoint", Functions({})), find_tracefs()
+    found, tracefs = choose_attachment("auto", "tracepoint"), find_tracefs()
     if found.why or tracefs is None:
         what = f"there is nothing to choose: calls can be met in one way alone, since {found.why}"
         raise host_lacks(what, "`etracee doctor` says what this host lacks")

@@ -74,6 +74,9 @@ class Functions:
         return ("fentry",) if self.obstacle else ()
 
 
+_NO_FUNCTIONS = Functions({})
+
+
 def find_functions(btf: Btf, names: Iterable[str]) -> Functions:
     """Return to which of the functions programs can be attached, found out by loading some."""
     known = btf.function_ids(sorted(names))
@@ -140,7 +143,9 @@ class Attachment:
     why: str | None = None
 
 
-def choose_attachment(wanted: str, preferred: str, functions: Functions) -> Attachment:
+def choose_attachment(
+    wanted: str, preferred: str, functions: Functions = _NO_FUNCTIONS
+) -> Attachment:
     """Return the way that is `preferred`, or another that loads, or the one `wanted` if not auto.
 
     `functions` are those of the calls that are watched. ProblemsError, with exit code 3, says what
