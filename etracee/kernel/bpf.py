@@ -12,7 +12,6 @@ import os
 import platform
 import resource
 import struct
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ _SYSCALL = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 0)
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 0, 1, 2, 3, 4
 _MAP_LOOKUP_BATCH, _MAP_DELETE_BATCH = 24, 27
 _PROG_LOAD, _TEST_RUN, _OBJ_INFO, _RAW_TRACEPOINT_OPEN = 5, 10, 15, 17
-_MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine(), 0)
-_MEMBARRIER_GLOBAL = 1
 _BATCH = 4096
 """Elements that one call reads; more than any bucket of a hash holds."""
 
@@ -342,16 +339,6 @@ class Map:
         buffer = ctypes.create_string_buffer(key, len(key)) if key is not None else None
         addresses = [ctypes.addressof(part) if part is not None else 0 for part in (buffer, value)]
         call_bpf(command, _MapAttr(self.fd, 0, *addresses, 0))
-
-
-def wait_for_programs() -> None:
-    """Return when all programs have ended that run now: they are what RCU waits for.
-
-    MEMBARRIER_CMD_GLOBAL of membarrier(2) waits for RCU and does nothing else; a kernel with
-    nohz_full refuses it. A program does not sleep, so that a tenth of a second is ample then.
-    """
-    if _libc.syscall(_MEMBARRIER, _MEMBARRIER_GLOBAL, 0, 0) < 0:
-        time.sleep(0.1)
 
 
 def load_program(

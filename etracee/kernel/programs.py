@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from etracee.kernel.bpf import Map, call_bpf, read_info
 
 _PROG_NEXT_ID, _PROG_FD_BY_ID, _ENABLE_STATS = 11, 13, 32
+_MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine(), 0)
+_MEMBARRIER_GLOBAL = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _ProgInfo(ctypes.Structure):
@@ -133,3 +139,13 @@ def enable_statistics() -> int:
     Each run then costs two readings of the clock more.
     """
     return call_bpf(_ENABLE_STATS, _StatsAttr(0))
+
+
+def wait_for_programs() -> None:
+    """Return when all programs have ended that run now: they are what RCU waits for.
+
+    MEMBARRIER_CMD_GLOBAL of membarrier(2) waits for RCU and does nothing else; a kernel with
+    nohz_full refuses it. A program does not sleep, so that a tenth of a second is ample then.
+    """
+    if _libc.syscall(_MEMBARRIER, _MEMBARRIER_GLOBAL, 0, 0) < 0:
+        time.sleep(0.1)

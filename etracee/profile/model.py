@@ -47,7 +47,7 @@ class WrittenOptions(Written):
         Annotated[Size, Field(ge=1 << 16, le=LARGEST_RING), AfterValidator(_power_of_two)] | None
     ) = Field(None, description="Size of the ring buffer, a power of two; 8MiB unless told.")
     attach: Literal["auto", "tracepoint", "raw_tracepoint", "fentry"] | None = Field(
-        None, description="How programs are attached; auto takes the cheapest that loads."
+        None, description="How programs are attached; auto takes the cheapest that sees all calls."
     )
     compat: Literal["report", "decode"] | None = Field(
         None,

@@ -324,11 +324,10 @@ _DURATIONS = {
 _RETURNED = {"capture/bytes.c.j2": "capture/returned_bytes.c.j2"}
 """What captures instead, where it is the call that has left the value."""
 
-_RESULTS: Mapping[str | None, C] = {
-    None: C("-1"),
-    "descriptor": C("ret"),
-    **{name: C(f"ret ? -1 : PROCESS_{name.upper()}") for name in ("root", "pwd")},
+_SET: dict[str | None, C] = {
+    name: C(f"ret ? -1 : PROCESS_{name.upper()}") for name in ("root", "pwd")
 }
+_RESULTS: Mapping[str | None, C] = {None: C("-1"), "descriptor": C("ret"), **_SET}
 """The descriptor by which a file is found after the call, or -1, by what the call's result is."""
 
 

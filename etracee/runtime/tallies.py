@@ -6,7 +6,8 @@ import struct
 from collections.abc import Mapping
 
 from etracee.event import KEY_HEAD
-from etracee.kernel.bpf import Map, wait_for_programs
+from etracee.kernel.bpf import Map
+from etracee.kernel.programs import wait_for_programs
 
 _FIRST = bytes(4)
 """The key of a map's only element."""

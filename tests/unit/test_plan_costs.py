@@ -49,9 +49,9 @@ def test_functions_cost_nothing_where_nobody_watches(tmp_path: Path) -> None:
     costs = Costs({**TRACEPOINTS, "fentry": HookCost(0, 0, 50)}, 80, SHARES, 0.001, "by mine")
     found = hostc.plan_of(tmp_path, {"events": {"openat": {}}})
     preference = prefer_attachment(found, costs)
-    assert preference.attach == "fentry"
+    assert preference.attach == "tracepoint", "fentry does not see all calls"
     assert preference.why.startswith(
-        "adds about 5 ns to each call of the host, 40 by tracepoint, 100 by raw_tracepoint"
+        "adds about 40 ns to each call of the host, 100 by raw_tracepoint, 5 by fentry, which does"
     )
     assert prefer_attachment(found, costs, refused=("fentry",)) == prefer_attachment(found, COSTS)
 
@@ -62,17 +62,18 @@ def test_a_call_without_a_function_costs_all_calls_something(tmp_path: Path) -> 
     found = hostc.plan_of(tmp_path, {"events": {"openat": {}, "getppid": {}}})
     lacking = frozenset({"__x64_sys_getppid"})
     preference = prefer_attachment(found, costs, lacking=lacking)
-    assert preference.attach == "fentry"
-    assert preference.why.startswith("adds about 35 ns to each call of the host, 40 by tracepoint")
+    assert "35 by fentry" in preference.why
     alone = hostc.plan_of(tmp_path, {"events": {"getppid": {}}})
-    assert prefer_attachment(alone, costs, lacking=lacking).attach == "tracepoint"
+    assert "30 by fentry (" in prefer_attachment(alone, costs, lacking=lacking).why
 
 
 def test_functions_that_cost_much_are_not_taken(tmp_path: Path) -> None:
     """200 for nine of ten calls are more than 100 for each."""
     costs = Costs({**TRACEPOINTS, "fentry": HookCost(0, 0, 200)}, 80, SHARES, 0.001, "by mine")
     found = hostc.plan_of(tmp_path, {"events": {"openat": {}, "read": {}}})
-    assert prefer_attachment(found, costs).attach == "raw_tracepoint"
+    preference = prefer_attachment(found, costs)
+    assert preference.attach == "raw_tracepoint"
+    assert "asked for" not in preference.why
 
 
 def test_nothing_is_compared_where_no_call_is_watched(tmp_path: Path) -> None:
