@@ -75,7 +75,7 @@ class Document:
         if scalar is None or not scalar.plain:
             return None
         if scalar.comment_follows:
-            return "YAML ends a plain value at ` #`: quote the expression, or write it behind >-"
+            return _CUT
         if scalar.in_flow:
             return _SPLIT
         return None
@@ -87,6 +87,7 @@ class Document:
         return str(node)
 
 
+_CUT = "YAML ends a plain value at ` #`: quote the expression, or write it behind >-"
 _SPLIT = "YAML splits at commas within braces: quote the expression, or use >-"
 
 
@@ -117,20 +118,43 @@ def read_text(text: str, file: str) -> Document:
     try:
         reader.read()
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - text.rfind("\n", 0, error.position)
         code = error.character if isinstance(error.character, int) else ord(error.character)
-        raise wrong(Place(file, line, column), f"character #x{code:04x} is not allowed") from None
+        place = _place_at(error.position, text, file)
+        raise wrong(place, f"character #x{code:04x} is not allowed") from None
     except yaml.MarkedYAMLError as error:
-        raise _syntax(error, file) from None
+        raise _syntax(error, text, file) from None
     return document
 
 
-def _syntax(error: yaml.MarkedYAMLError, file: str) -> ProblemsError:
+def _place_at(index: int, text: str, file: str) -> Place:
+    line = text.count("\n", 0, index) + 1
+    return Place(file, line, index - text.rfind("\n", 0, index))
+
+
+def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> ProblemsError:
     mark = error.problem_mark or error.context_mark
     place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
+    hint = None
+    if error.context_mark and error.problem_mark and "flow" in (error.context or ""):
+        at, hint = _flow_trouble(text, _index(error.context_mark), _index(error.problem_mark))
+        place = _place_at(at, text, file)
     context = f" {error.context}" if error.context else ""
-    return wrong(place, f"not YAML: {error.problem}{context}")
+    return wrong(place, f"not YAML: {error.problem}{context}", hint)
+
+
+def _flow_trouble(text: str, opened: int, stopped: int) -> tuple[int, str]:
+    """Return where braces or brackets go wrong in which YAML met what it did not expect, and why.
+
+    What should have closed them may stand in a comment at the end of the line before.
+    """
+    line = text[opened:stopped].rstrip().rpartition("\n")[2]
+    words, comment, hidden = line.replace("\t#", " #").partition(" #")
+    if comment and {"}", "]"}.intersection(hidden):
+        return text.rindex(line, opened, stopped) + len(words) + 1, _CUT
+    if text.startswith(("[", "{"), stopped):
+        return stopped, f"{text[stopped]} begins a list or mapping: quote the expression, or use >-"
+    number = text.count("\n", 0, opened) + 1
+    return stopped, f"the {text[opened]} of line {number} is not closed before; quotes may lack"
 
 
 class _Reader:

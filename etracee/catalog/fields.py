@@ -10,6 +10,7 @@ from typing import Any
 from etracee.catalog.entries import FieldEntry, FlagsEntry, ShiftEntry
 from etracee.catalog.read import DATA, read_data
 from etracee.types import Type, make_type
+from etracee.types.base import Names
 from etracee.types.flags import Flags
 
 
@@ -101,12 +102,14 @@ def _shifted(name: str, entry: ShiftEntry) -> tuple[int, Mapping[str, int]]:
     return ((1 << entry.bits) - 1) << entry.shift, names
 
 
-def _names(tables: str | Sequence[str]) -> Mapping[str, int]:
+def _names(tables: str | Sequence[str]) -> Names:
     """Return the names of a table, or of several, of which the first one's are printed."""
     return _read_names((tables,) if isinstance(tables, str) else (*tables,))
 
 
 @functools.cache
-def _read_names(tables: tuple[str, ...]) -> Mapping[str, int]:
+def _read_names(tables: tuple[str, ...]) -> Names:
+    """A table is called what its names stand for: data/names/ptrace_request.yaml."""
     each = (read_data(DATA / "names" / f"{table}.yaml") for table in tables)
-    return {name: number for table in each for name, number in table.items()}
+    noun = tables[0].replace("_", " ")
+    return Names(noun, {name: number for table in each for name, number in table.items()})

@@ -214,7 +214,7 @@ class _Reader:
         ret = self.fields.read({"name": "ret", **call.ret})
         others = ((self.fields.read(name), when) for name, when in call.returns.items())
         for read, when in ((ret, None), *others):
-            yield Field(read.name, read.type, read.entry.doc, Source.REGISTERS, origin, when)
+            yield Field(read.name, read.type, read.entry.doc, Source.RESULT, origin, when)
         if call.flow is not Flow.ENTRY:
             yield _placed(self.fields.read(DURATION), Source.CLOCK, Elapsed())
 

@@ -21,7 +21,6 @@ from etracee.catalog.model import (
     Origin,
     PartOf,
     Reading,
-    ReturnValue,
     SocketOf,
     Source,
 )
@@ -143,8 +142,8 @@ def _placed(field: Field, origin: Origin) -> Field:
         when = origin.places[0].when or when
         in_kernel = origin.places[0].memory == "kernel"
         source = Source.REQUEST if in_kernel else Source.REQUEST_OR_USER
-    elif isinstance(origin, ReturnValue):
-        source = Source.KERNEL
+    elif field.source is Source.RESULT:
+        source = Source.COMPLETION
     elif isinstance(origin, Elapsed):
         source = Source.SUBMISSION
     elif isinstance(origin, SocketOf) or (isinstance(origin, FileOf) and origin.held):

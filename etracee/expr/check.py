@@ -29,8 +29,9 @@ from etracee.expr.tree import (
     negate,
 )
 from etracee.operators import Operator, all_operators
-from etracee.problems import did_you_mean, name_some
+from etracee.problems import SHOWN_AT_MOST, did_you_mean, name_some
 from etracee.types import Kind, Type
+from etracee.types.base import ConstantError
 from etracee.types.text import FixedText
 
 LARGEST = 4096
@@ -255,9 +256,19 @@ class _Checker:
             check_range(field, constant)
         except ValueError as error:
             at = self.place_of_bad_word(operator, field.type, words)
-            return self.fail(written.at, f"{field.name}: {error}", None, at)
+            hint = self.hint(written, error)
+            if hint:
+                self.failed.pop(written.at, None)
+            return self.fail(written.at, f"{field.name}: {error}", hint, at)
         self.warn_of_length(written, field, operator.longest(constant))
         return Test(field, operator, constant, _excerpt(self.text, written))
+
+    def hint(self, written: Written, error: ValueError) -> str | None:
+        """Return the way out, unless one is known or nobody will read it: names may be many."""
+        _, _, known = self.failed.get(written.at, (0, "", None))
+        if known or len(self.failed) > SHOWN_AT_MOST or not isinstance(error, ConstantError):
+            return None
+        return error.find_hint()
 
     def place_of_bad_word(self, operator: Operator, kind: Type, words: list[Word]) -> int:
         for word in words:

@@ -122,13 +122,26 @@ class CountResolver:
             message = f"{name_some(events)} {has} no field {name.text!r}: counted without it"
             self.findings.warning(name, message)
             return
+        is_of_one = len(events) == 1 and not self.is_general(name)
+        who = f"{events[0]} has no" if is_of_one else "no counted event has a"
+        self.findings.problem(name, f"{who} field {name.text!r}", self.hint(name, events))
+
+    def is_general(self, name: Located) -> bool:
+        """Say whether the name stands where it counts for all events."""
+        count = self.profile.count
+        return count is not None and name in (*(count.by or ()), count.histogram)
+
+    def hint(self, name: Located, lacking: list[str]) -> str:
+        """Return the nearest field of the events that lack it, or else of any event."""
         known = {**self.catalog.context}
-        for event in events:
+        for event in lacking:
             known |= self.catalog.events[event].fields
-        hint = did_you_mean(name.text, known) or "see `etracee list fields`"
-        who = events[0] if len(events) == 1 else "no counted event"
-        has = "has no field" if len(events) == 1 else "has a field"
-        self.findings.problem(name, f"{who} {has} {name.text!r}", hint)
+        near = did_you_mean(name.text, known)
+        if near:
+            return near
+        others = {field for event in self.catalog.events.values() for field in event.fields}
+        near = did_you_mean(name.text, sorted(others))
+        return f"{near} other events have it" if near else "see `etracee list fields`"
 
 
 def _is_quantity(field: Field) -> bool:

@@ -13,6 +13,7 @@ from etracee.catalog import Catalog, Field
 from etracee.catalog.model import Derivation, PartOf
 from etracee.problems import Place, Problem, ProblemsError, did_you_mean
 from etracee.rules.model import TestEvent
+from etracee.types.base import ConstantError
 
 _ENVELOPE = {"timestamp", "human_time", "syscall_id", "truncated", "raw"}
 """Keys that an event is printed with and that are no fields."""
@@ -99,7 +100,8 @@ class _Reader:
         try:
             return field.type.read_shown(shown)
         except ValueError as error:
-            self.problem(field.name.split("."), f"{field.name}: {error}")
+            hint = error.find_hint() if isinstance(error, ConstantError) else None
+            self.problem(field.name.split("."), f"{field.name}: {error}", hint)
             return None
 
     def raw(self) -> dict[str, object]:
@@ -132,9 +134,9 @@ class _Reader:
         self.problem(["timestamp"], "timestamp: nanoseconds since the epoch were expected")
         return None
 
-    def problem(self, path: Iterable[str], message: str) -> None:
+    def problem(self, path: Iterable[str], message: str, hint: str | None = None) -> None:
         """Note that the value to which the keys of `path` lead is wrong."""
-        self.problems.append(Problem(_place(self.event, *path), message))
+        self.problems.append(Problem(_place(self.event, *path), message, hint))
 
     def refuse(self, path: Iterable[str], message: str, hint: str | None) -> None:
         """Note that the last key of `path` does not belong there."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from etracee.event import Storage
 from etracee.fragments import Py, py
+from etracee.problems import did_you_mean
 
 
 class Kind(enum.Enum):
@@ -137,6 +138,37 @@ class Type:
         if isinstance(shown, bool) or not isinstance(shown, int | str):
             raise ValueError(f"{self.kind.value} was expected")
         return self.parse(str(shown))
+
+
+class Names(dict[str, int]):
+    """Names of numbers; `noun` is what each of them names, such as signal."""
+
+    def __init__(self, noun: str, names: Mapping[str, int]) -> None:
+        super().__init__(names)
+        self.noun = noun
+
+
+class ConstantError(ValueError):
+    """Says why a text is no constant of a type; `find_hint` returns what would be, or None.
+
+    The hint is only looked for when it is asked for: a text may be tried for many events.
+    """
+
+    def __init__(self, message: str, find_hint: Callable[[], str | None]) -> None:
+        super().__init__(message)
+        self.find_hint = find_hint
+
+
+def parse_named(text: str, names: Iterable[str], known: str) -> int:
+    """Return the integer of digits; ConstantError says that `text` is none, and nothing `known`.
+
+    Its hint is the nearest of `names`.
+    """
+    try:
+        return parse_integer(text)
+    except ValueError:
+        message = f"{text!r} is neither a number nor {known}"
+        raise ConstantError(message, lambda: did_you_mean(text, names)) from None
 
 
 def parse_integer(text: str) -> int:

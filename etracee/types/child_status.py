@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from etracee.fragments import Py
 from etracee.types import wait_status
-from etracee.types.base import VARIABLE, Kind, Part, Type
+from etracee.types.base import VARIABLE, Kind, Names, Part, Type
 from etracee.types.named import Named
 from etracee.types.number import Number
 from etracee.types.structure import member
@@ -27,7 +27,7 @@ class ChildStatus(Type):
     most = 4
     doc = "status of a child"
 
-    def __init__(self, names: Mapping[str, int], signals: Mapping[str, int]) -> None:
+    def __init__(self, names: Names, signals: Names) -> None:
         """Take the CLD_… names and the SIG… names."""
         self.names, self.signals = names, signals
 
@@ -66,21 +66,19 @@ class ChildInfo(ChildStatus):
 
 
 def _parts(
-    names: Mapping[str, int],
-    signals: Mapping[str, int],
+    names: Names,
+    signals: Names,
     code: Callable[[bytes], int | None],
     exit_code: Callable[[bytes], int | None],
     signal: Callable[[bytes], int | None],
 ) -> Mapping[str, Part]:
     return {
-        "child_code": Part(
-            Named(names, doc="what happened"), "What happened to the child.", code, None
-        ),
+        "child_code": Part(Named(names), "What happened to the child.", code, None),
         "child_exit_code": Part(
             Number("s32"), "Exit code of the child; null unless it exited.", exit_code, None
         ),
         "child_signal": Part(
-            Named(signals, doc="signal"),
+            Named(signals),
             "Signal that ended, stopped or continued the child; null where it exited.",
             signal,
             None,

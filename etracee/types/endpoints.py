@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from etracee.event import Storage
 from etracee.fragments import Py, py
 from etracee.types import address
-from etracee.types.base import Kind, Part, Type
+from etracee.types.base import Kind, Names, Part, Type
 from etracee.types.named import Named
 from etracee.types.number import Number
 
@@ -27,15 +27,15 @@ class Endpoints(Type):
     may_miss = True
     doc = "both ends of a socket"
 
-    def __init__(self, families: Mapping[str, int], kinds: Mapping[str, int]) -> None:
+    def __init__(self, families: Names, kinds: Names) -> None:
         """`families` are the AF_… names and numbers, `kinds` the SOCK_… ones."""
         self.families, self.kinds = families, kinds
 
     @property
     def parts(self) -> Mapping[str, Part]:
         """The socket's kind, and of IPv4 and IPv6 ones the addresses."""
-        family = Named(self.families, c="u16", doc="address family")
-        kind = Named(self.kinds, c="u16", doc="type of socket")
+        family = Named(self.families, c="u16")
+        kind = Named(self.kinds, c="u16")
         ip, port = address.Address(), Number("u16")
         return {
             "socket.family": _part(family, "Address family of the socket.", socket_family),

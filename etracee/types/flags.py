@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from etracee.fragments import Py, py, py_literal
-from etracee.types.base import Kind, Type, integer, parse_integer
+from etracee.types.base import Kind, Type, integer, parse_named
 
 FlagNames = Sequence[tuple[str, int, int]]
 """Name, value, mask: a name stands in a set when `set & mask == value`."""
@@ -70,10 +70,8 @@ class Flags(Type):
         for name, value, mask in self.names:
             if name == word:
                 return value, mask
-        try:
-            number = parse_integer(word)
-        except ValueError:
-            raise ValueError(f"{word!r} is neither a number nor one of {self.doc}") from None
+        names = (name for name, _, _ in self.names)
+        number = parse_named(word, names, f"one of the {self.doc}")
         return number, number
 
 

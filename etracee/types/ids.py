@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from etracee.fragments import Py
-from etracee.types.base import VARIABLE, Kind, Type
+from etracee.types.base import VARIABLE, ConstantError, Kind, Type
 from etracee.types.number import Number
 
 _NONE = 0xFFFFFFFF
@@ -14,13 +14,26 @@ _ENTRIES = 256
 """Ids that are read; the kernel takes 65536 (NGROUPS_MAX)."""
 
 
-class Id(Number):
+class AccountId(Number):
+    """A user or group id."""
+
+    def __init__(self, c: str = "u32", missing: int | None = None) -> None:
+        super().__init__(c, missing=missing)
+        self.doc = "user or group id"
+
+    def parse(self, text: str) -> int:
+        """Accept a number; where it is a name instead, say how the number is found."""
+        try:
+            return super().parse(text)
+        except ValueError as error:
+            raise ConstantError(str(error), lambda: _HOW_TO_FIND) from None
+
+
+_HOW_TO_FIND = "`id -u NAME` prints a user's, `getent group NAME` a group's"
+
+
+class Id(AccountId):
     """An id of 32 bits; -1, which leaves things as they are, prints as that."""
-
-    doc = "id"
-
-    def __init__(self) -> None:
-        super().__init__("u32")
 
     def shower(self) -> Py:
         """Print a number."""
@@ -65,4 +78,4 @@ def show(raw: bytes) -> list[int]:
     return [number for (number,) in _ENTRY.iter_unpack(raw[: len(raw) // 4 * 4])]
 
 
-TYPES = {"id": Id, "ids": Ids}
+TYPES = {"account_id": AccountId, "id": Id, "ids": Ids}

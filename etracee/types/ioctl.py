@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from etracee.fragments import Py, py, py_literal
+from etracee.types.base import Names
 from etracee.types.named import Named
 
 _DIRECTIONS = ("_IOC_NONE", "_IOC_WRITE", "_IOC_READ", "_IOC_READ|_IOC_WRITE")
@@ -15,9 +16,9 @@ _PRINTED = re.compile(r"_IOC\(([A-Z_|]+), (\w+), (\w+), (\w+)\)")
 class Command(Named):
     """A command by its name, or as strace prints one without: _IOC(_IOC_READ, 0x54, 0x30, 0x4)."""
 
-    def __init__(self, names: Mapping[str, int]) -> None:
+    def __init__(self, names: Names) -> None:
         """`names` gives each name its number; the first name of a number is the one printed."""
-        super().__init__(names, "u32", "ioctl(2)")
+        super().__init__(names, "u32")
 
     def shower(self) -> Py:
         """Print the name, or what the number is made of."""

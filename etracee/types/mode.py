@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 from etracee.fragments import Py
-from etracee.types.base import Kind, Type, integer
+from etracee.problems import did_you_mean
+from etracee.types.base import ConstantError, Kind, Type, integer
 
 _TYPE_BITS = 0o170000
 _TYPE_NAMES = {
@@ -54,7 +55,8 @@ def _parse_word(word: str) -> tuple[int, int]:
     try:
         bits = int(word.removeprefix("0o"), 8)
     except ValueError:
-        raise ValueError(f"{word!r} is not an octal file mode") from None
+        message = f"{word!r} is not an octal file mode"
+        raise ConstantError(message, lambda: did_you_mean(word, _TYPE_NAMES | _SET_ID)) from None
     return bits, bits
 
 

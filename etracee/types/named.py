@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from etracee.fragments import Py, py, py_literal
-from etracee.types.base import Kind, Part, Type, integer, parse_integer
+from etracee.types.base import Kind, Names, Part, Type, integer, parse_named
 
 
 class Named(Type):
@@ -13,11 +13,11 @@ class Named(Type):
 
     kind = Kind.NUMBER
 
-    def __init__(self, names: Mapping[str, int], c: str = "s32", doc: str = "named number") -> None:
+    def __init__(self, names: Names, c: str = "s32") -> None:
         """`names` gives each name its number; the first name of a number is the one printed."""
         self.storage = integer(c)
-        self.names = dict(names)
-        self.doc = doc
+        self.names = names
+        self.doc = names.noun
 
     def shower(self) -> Py:
         """Print the name, or the number where it has none."""
@@ -28,10 +28,7 @@ class Named(Type):
         """Accept a name or a number."""
         if text in self.names:
             return self.names[text]
-        try:
-            return parse_integer(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is neither a number nor a name of {self.doc}") from None
+        return parse_named(text, self.names, f"a known {self.names.noun}")
 
 
 def show(names: Mapping[int, str]) -> Callable[[int], int | str]:
@@ -49,17 +46,16 @@ class Result(Named):
     With `base: 16`, what is no error is an address: text in hexadecimal.
     """
 
-    def __init__(
-        self, names: Mapping[str, int], c: str = "s64", doc: str = "result", base: int = 10
-    ) -> None:
-        super().__init__(names, c, doc)
+    def __init__(self, names: Names, c: str = "s64", base: int = 10) -> None:
+        super().__init__(names, c)
+        self.doc = "result"
         self.base = base
 
     @property
     def parts(self) -> Mapping[str, Part]:
         """The error, so that failures can be told without all the other results."""
         doc = "Error of a call that failed, by its name; null when it succeeded."
-        return {"error": Part(Named(self.names, "u32", "error"), doc, error, "result_error")}
+        return {"error": Part(Named(self.names, "u32"), doc, error, "result_error")}
 
     def shower(self) -> Py | None:  # type: ignore[override]
         """JSON has the number of an error, as strace's -E… has no place for a value."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from etracee.fragments import Py, py, py_literal
-from etracee.types.base import Kind, Type, integer, parse_integer
+from etracee.types.base import Kind, Type, integer, parse_named
 
 
 class NamedBy(Type):
@@ -39,11 +39,8 @@ class NamedBy(Type):
         numbers = {table[text] for table in self.tables.values() if text in table}
         if numbers:
             return min(numbers)
-        try:
-            return parse_integer(text)
-        except ValueError:
-            message = f"{text!r} is neither a number nor a name that {self.beside} gives"
-            raise ValueError(message) from None
+        names = (name for table in self.tables.values() for name in table)
+        return parse_named(text, names, f"a name that {self.beside} gives")
 
     def implied(self, text: str) -> str | None:
         """Return which values of the other field give this name, None of a number."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from etracee.fragments import Py, py
-from etracee.types.base import Part
+from etracee.types.base import Names, Part
 from etracee.types.named import Named
 from etracee.types.text import Text
 
-SOURCES = {"kernel": 0, "joined": 1}
+SOURCES = Names("source of a path", {"kernel": 0, "joined": 1})
 """Values of path_source."""
 
 
@@ -47,7 +47,7 @@ class Path(Text):
     @property
     def parts(self) -> Mapping[str, Part]:
         """How the path was found."""
-        kind = Named(SOURCES, c="u16", doc="source of a path")
+        kind = Named(SOURCES, c="u16")
         doc = f"How {self.source.removesuffix('_source')} was found: kernel, or joined of texts."
         return {self.source: Part(kind, doc, source, None)}
 

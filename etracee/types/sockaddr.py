@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from etracee.fragments import Py
 from etracee.types import address
-from etracee.types.base import VARIABLE, Kind, Part, Type
+from etracee.types.base import VARIABLE, Kind, Names, Part, Type
 from etracee.types.named import Named
 from etracee.types.number import Number
 from etracee.types.text import Text
@@ -28,15 +28,18 @@ _AT = {
 
 include/uapi/linux/in6.h, netlink.h, vm_sockets.h, if_packet.h.
 """
-_CIDS = {
-    "VMADDR_CID_HYPERVISOR": 0,
-    "VMADDR_CID_LOCAL": 1,
-    "VMADDR_CID_HOST": 2,
-    "VMADDR_CID_ANY": 0xFFFFFFFF,
-}
+_CIDS = Names(
+    "vsock context id",
+    {
+        "VMADDR_CID_HYPERVISOR": 0,
+        "VMADDR_CID_LOCAL": 1,
+        "VMADDR_CID_HOST": 2,
+        "VMADDR_CID_ANY": 0xFFFFFFFF,
+    },
+)
 _NUMBERS: Mapping[str, Type] = {
     "nl_groups": Number("u32", base=16),
-    "cid": Named(_CIDS, c="u32", doc="context id of a vsock address"),
+    "cid": Named(_CIDS, c="u32"),
 }
 
 
@@ -49,17 +52,17 @@ class SocketAddress(Type):
     storage = VARIABLE
     doc = "socket address"
 
-    def __init__(self, families: Mapping[str, int], protocols: Mapping[str, int]) -> None:
+    def __init__(self, families: Names, protocols: Names) -> None:
         """`families` are the AF_… names and numbers, `protocols` those of packet sockets."""
         self.families = families
-        self.protocols = Named(protocols, c="u16", doc="protocol of packets")
+        self.protocols = Named(protocols, c="u16")
 
     @property
     def parts(self) -> Mapping[str, Part]:
         """Family, IP address, port and unix path, and what other families have in their place."""
         return {
             "family": Part(
-                Named(self.families, c="u16", doc="address family"),
+                Named(self.families, c="u16"),
                 "Address family of a socket or of its address.",
                 family,
                 "sockaddr_family",

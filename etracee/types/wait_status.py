@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from etracee.types.base import Kind, Part, Type, integer
+from etracee.types.base import Kind, Names, Part, Type, integer
 from etracee.types.named import Named
 from etracee.types.number import Number
 from etracee.types.truth import Truth
@@ -18,7 +18,7 @@ class WaitStatus(Type):
     storage = integer("u32")
     doc = "wait status"
 
-    def __init__(self, signals: Mapping[str, int]) -> None:
+    def __init__(self, signals: Names) -> None:
         """`signals` are the SIG… names and numbers."""
         self.signals = signals
 
@@ -33,7 +33,7 @@ class WaitStatus(Type):
                 "wait_exit_code",
             ),
             "signal": Part(
-                Named(self.signals, c="u32", doc="signal"),
+                Named(self.signals, c="u32"),
                 "Signal that ended the process; null when it exited by itself.",
                 signal,
                 "wait_signal",

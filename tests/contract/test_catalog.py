@@ -291,7 +291,7 @@ def _names(table: str) -> dict[str, int]:
 
 def test_signals_are_pythons() -> None:
     """Only the real-time ones differ: of the kernel's, libc keeps the first two to itself."""
-    names = _names("signals")
+    names = _names("signal")
     for known in signal.Signals:
         if known.value < 32:
             assert names[known.name] == known.value
@@ -299,13 +299,13 @@ def test_signals_are_pythons() -> None:
 
 
 def test_errors_are_pythons() -> None:
-    names = _names("errors")
+    names = _names("error")
     for number, name in errno.errorcode.items():
         assert names[name] == number
 
 
 def test_address_families_are_pythons() -> None:
-    names = _names("address_families")
+    names = _names("address_family")
     for known in socket.AddressFamily:
         if known.name in names:
             assert names[known.name] == known.value

@@ -7,6 +7,7 @@ import pytest
 from etracee.catalog import load_catalog
 from etracee.catalog.model import Argument
 from etracee.types import address, device, flags, ioctl, mode, named, sockaddr, texts, wait_status
+from etracee.types.base import Names
 from etracee.types.flags import Flags
 
 
@@ -155,7 +156,7 @@ def test_devices_as_they_are_written(text: str) -> None:
     ],
 )
 def test_commands(value: int, shown: str) -> None:
-    kind = ioctl.Command({"TCGETS": 0x5401, "TIOCGPTN": 0x80045430})
+    kind = ioctl.Command(Names("command", {"TCGETS": 0x5401, "TIOCGPTN": 0x80045430}))
     assert ioctl.show({v: n for n, v in kind.names.items()})(value) == shown
     assert kind.parse(shown) == value
 
