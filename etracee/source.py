@@ -135,11 +135,14 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> ProblemsError:
     mark = error.problem_mark or error.context_mark
     place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
     hint = None
-    if error.context_mark and error.problem_mark and "flow" in (error.context or ""):
+    if error.context in _FLOWS and error.context_mark and error.problem_mark:
         at, hint = _flow_trouble(text, _index(error.context_mark), _index(error.problem_mark))
         place = _place_at(at, text, file)
     context = f" {error.context}" if error.context else ""
     return wrong(place, f"not YAML: {error.problem}{context}", hint)
+
+
+_FLOWS = ("while parsing a flow mapping", "while parsing a flow sequence")
 
 
 def _flow_trouble(text: str, opened: int, stopped: int) -> tuple[int, str]:

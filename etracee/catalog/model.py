@@ -25,7 +25,7 @@ class Source(str, enum.Enum):
     """Where a field's value is read from, which says how far it can be trusted."""
 
     REGISTERS = "registers saved at entry"
-    RESULT = "what the call returned, at its exit"
+    RESULT = "result of the call"
     KERNEL = "kernel memory"
     USER_EXIT = "user memory at exit"
     RETURNED = "user memory at exit, where the call has left it"
@@ -36,7 +36,7 @@ class Source(str, enum.Enum):
     REQUEST_OR_USER = "user memory when the request was submitted"
     KERNEL_AT_ENTRY = "kernel memory at entry"
     SUBMITTED = "kernel memory when the request was submitted"
-    COMPLETION = "result of the request when it is complete or refused"
+    COMPLETION = "result of the completed or refused request"
     COMPLETED = "kernel memory when the request is complete, null where it was refused"
     SUBMISSION = "clock at submission and completion"
     KERNEL_OR_USER = "kernel memory, and user memory where joined"

@@ -19,7 +19,6 @@ class AccountId(Number):
 
     def __init__(self, c: str = "u32", missing: int | None = None) -> None:
         super().__init__(c, missing=missing)
-        self.doc = "user or group id"
 
     def parse(self, text: str) -> int:
         """Accept a number; where it is a name instead, say how the number is found."""

@@ -62,7 +62,7 @@ event connect: 56 bytes, at most 184
   address  2 + 128  socket address   from user memory at exit       for filter as sun_path; r0 (condition as family)
   pid      4        number           from kernel memory             for shown
   tid      4        number           from kernel memory             for shown
-  ret      8        result           from registers saved at entry  for shown
+  ret      8        result           from result of the call        for shown
   fd       4        file descriptor  from registers saved at entry  for shown
 
 rule r0 (medium): R

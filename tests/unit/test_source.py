@@ -92,6 +92,11 @@ def test_key_that_stands_twice() -> None:
     ("text", "told"),
     [
         ("a: [1\n", "f.yaml:2:1: not YAML"),
+        ("a: [1\nb: 2\n", "(the [ of line 1 is not closed before; quotes may lack)"),
+        ("a: {b: c[0]}\n", "f.yaml:1:9: not YAML: expected ',' or '}', but got '['"),
+        ("a: {b: c[0]}\n", "([ begins a list or mapping: quote the expression, or use >-)"),
+        ("a: {b: c #d}\n\n  e: 1\n", "f.yaml:1:10: not YAML"),
+        ("a: {b: c #d}\n\n  e: 1\n", "YAML ends a plain value at ` #`: quote the expression"),
         ("a: b: c\n", "f.yaml:1:5: not YAML"),
         ("a: 'b\n", "not YAML"),
         ("a: *b\n", "f.yaml:1:4: *b names no &b before it"),
