@@ -48,8 +48,8 @@ class FlagsEntry(Entry):
     """A set of flag names; a value is a number, or one for each architecture.
 
     `like` is a set whose single flags belong to this one too, behind its own. `shifted` are
-    numbers by the name of their shift: they print as 21<<MAP_HUGE_SHIFT. `query` is a number that
-    is no set, but asks for the one in effect.
+    numbers by the name of their shift: they print as 21<<MAP_HUGE_SHIFT. `number` are the bits of a
+    plain number, printed last. `query` is a number that is no set, but asks for the one in effect.
     """
 
     doc: str
@@ -57,6 +57,7 @@ class FlagsEntry(Entry):
     like: str | None = None
     groups: Mapping[int, Mapping[str, int]] = Key(default_factory=dict)
     shifted: Mapping[str, ShiftEntry] = Key(default_factory=dict)
+    number: int | None = None
     query: int | None = None
 
 

@@ -84,9 +84,9 @@ class FieldReader:
             others = self._flags(entry.like)["bits"].items()
             bits |= {flag: value for flag, value in others if value not in taken}
         shifted = dict(_shifted(name, shift) for name, shift in entry.shifted.items())
-        query = {} if entry.query is None else {"query": entry.query}
-        told = {"groups": entry.groups, "doc": entry.doc}
-        return {"bits": bits, "shifted": shifted, **told, **query}
+        rare = {"query": entry.query, "number": entry.number}
+        told = {key: value for key, value in rare.items() if value is not None}
+        return {"bits": bits, "shifted": shifted, "groups": entry.groups, "doc": entry.doc, **told}
 
     def _number(self, value: int | Mapping[str, int]) -> int:
         return value if isinstance(value, int) else value[self.arch]

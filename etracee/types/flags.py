@@ -32,13 +32,15 @@ class Flags(Type):
         c: str = "u32",
         signals: Mapping[str, int] | None = None,
         query: int | None = None,
+        number: int | None = None,
     ) -> None:
         """`bits` are single flags in the order of printing; `groups` has masks and their values.
 
         With `signals`, the low byte is the number of one of these, printed last. `shifted` has the
-        same as `groups` for what is printed behind the flags. `query` is a number that is no set,
-        but asks for the one in effect.
+        same as `groups` for what is printed behind the flags; `number` are the bits of a plain
+        number, printed last. `query` is a number that is no set, but asks for the one in effect.
         """
+        self.number = number
         self.storage = integer(c)
         self.query = query
         self.doc = f"flags ({doc})"
@@ -53,6 +55,8 @@ class Flags(Type):
         bits = py_literal(self.bits)
         if self.signals:
             return py("flags.show_with_signal({b}, {s})", b=bits, s=py_literal(self.signals))
+        if self.number is not None:
+            return py("flags.show_with_number({b}, {n})", b=bits, n=self.number)
         if self.query is not None:
             return py("flags.show({b}, {q})", b=bits, q=self.query)
         return py("flags.show({b})", b=bits)
@@ -95,6 +99,17 @@ def show(names: FlagNames, query: int | None = None) -> Callable[[int], str]:
         if rest:
             found.append(hex(rest))
         return "|".join(found) or "0"
+
+    return print_set
+
+
+def show_with_number(names: FlagNames, mask: int) -> Callable[[int], str]:
+    """Return the function that prints a set, then the number in the bits of `mask`."""
+    print_flags = show(names)
+
+    def print_set(value: int) -> str:
+        number = value & mask
+        return f"{print_flags(value - number)}|{number}" if value > number else str(number)
 
     return print_set
 

@@ -96,6 +96,23 @@ def test_flags_of_clone_with_a_signal(value: int, shown: str) -> None:
     assert kind.read_shown(shown) == value
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (32767, "32767"),
+        (0x8000, "SWAP_FLAG_PREFER|0"),
+        (0x18003, "SWAP_FLAG_PREFER|SWAP_FLAG_DISCARD|3"),
+        (0x100005, "0x100000|5"),
+    ],
+)
+def test_flags_of_swapon_with_a_priority(value: int, shown: str) -> None:
+    kind = load_catalog("x86_64").events["swapon"].fields["flags"].type
+    assert isinstance(kind, Flags) and kind.number is not None
+    assert flags.show_with_number(kind.bits, kind.number)(value) == shown
+    assert kind.read_shown(shown) == value
+
+
 def test_arguments_of_clone_stand_in_the_order_of_the_architecture() -> None:
     """CONFIG_CLONE_BACKWARDS: arm64 has tls before child_tidptr."""
     last = {}
