@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -53,8 +54,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("test", ["all"])
         return
     words = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/kernel"]
-    listed = subprocess.run(words, check=True, capture_output=True, text=True, cwd=CHECKOUT).stdout
-    tests = [line for line in listed.splitlines() if "::" in line]
+    own = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    listed = subprocess.run(words, check=True, stdout=subprocess.PIPE, env=own, cwd=CHECKOUT).stdout
+    tests = [line for line in listed.decode().splitlines() if "::" in line]
+    assert tests, f"no kernel tests are listed: {listed!r}"
     if ASKED == "some":
         chosen = tuple(f"tests/kernel/{beginning}" for beginning in SOME)
         tests = [test for test in tests if test.startswith(chosen)]
