@@ -176,7 +176,7 @@ class _Bench:
 
 def _count_tracing() -> int:
     """Return how many programs are loaded that may be attached to calls."""
-    kinds = {PROG_TYPES[name] for name in ("kprobe", "tracepoint", "raw_tracepoint", "tracing")}
+    kinds = {PROG_TYPES[name] for name in ("kprobe", "tracepoint", "raw_tracepoint", "fentry")}
     return sum(info.kind in kinds for info in iterate_programs())
 
 
