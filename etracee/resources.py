@@ -35,7 +35,7 @@ def find_file(
     """
     if "/" in name:
         path = (relative_to or Path()) / name
-        if _is_file(path):
+        if _is_file(path, where):
             return path
         what = f"{path} is no regular file" if path.exists() else f"there is no file {path}"
         raise wrong(where, what)
@@ -44,13 +44,16 @@ def find_file(
         directories.insert(0, Path())
     for directory in directories:
         for path in (directory / name, directory / f"{name}.yaml"):
-            if _is_file(path):
+            if _is_file(path, where):
                 return path
     raise _not_found(kind, name, where)
 
 
-def _is_file(path: Path) -> bool:
-    is_there = path.is_file()
+def _is_file(path: Path, where: Place | None) -> bool:
+    try:
+        is_there = path.is_file()
+    except OSError as error:  # a name of more than 255 bytes, or a directory that is not ours
+        raise wrong(where, f"cannot look for {path}: {error.strerror}") from None
     note_lookup(path, is_there=is_there)
     return is_there
 

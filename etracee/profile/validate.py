@@ -29,7 +29,7 @@ def validate_apart(
 
     `apart` says of a node that does not fit which key can be left out with it, so that the rest is
     understood as it was meant, and more may be found wrong in it; ProblemsError with all that does
-    not fit where that is None of one.
+    not fit where that is None of one, or the rest does not fit either.
     """
     data = document.data
     if not isinstance(data, dict):
@@ -41,9 +41,10 @@ def validate_apart(
         found = _problems(document, model, error)
         problems = _sorted([*found.values(), *problems])
         keys = [apart(path) for path in found]
-        if None in keys:
+        try:
+            valid = model.model_validate(_without(data, keys))
+        except ValidationError:
             raise ProblemsError(problems) from None
-        valid = model.model_validate(_without(data, keys))
     return valid, problems
 
 
@@ -64,9 +65,13 @@ def _problems(
     document: Document, model: type[BaseModel], error: ValidationError
 ) -> dict[Path_, Problem]:
     found: dict[Path_, Problem] = {}
-    for detail in error.errors(include_url=False):
-        path = _real_path(document.data, detail["loc"], missing=detail["type"] == "missing")
-        if detail["type"] == "literal_error" and isinstance(_at(document.data, path), dict):
+    details = [
+        (_real_path(document.data, detail["loc"], missing=detail["type"] == "missing"), detail)
+        for detail in error.errors(include_url=False)
+    ]
+    for path, detail in details:
+        is_above = any(path == other[: len(path)] != other for other, _ in details)
+        if detail["type"] == "literal_error" and is_above:
             continue  # the other half of a union says what is wrong inside the mapping
         found.setdefault(path, _problem(document, model, detail, path))
     return found
@@ -143,12 +148,6 @@ def _real_path(data: Any, location: tuple[str | int, ...], *, missing: bool) -> 
             path.append(step)
             data = data[step]
     return (*path, location[-1]) if missing else tuple(path)
-
-
-def _at(data: Any, path: Path_) -> Any:
-    for step in path:
-        data = data[step]
-    return data
 
 
 def _known_keys(model: type[BaseModel], path: Path_) -> Iterator[str]:
