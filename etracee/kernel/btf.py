@@ -106,7 +106,11 @@ class Btf:
         """
         self._lib = _library()
         self._handle: int | None = None
-        if not path.is_file():
+        try:
+            is_there = path.is_file()
+        except OSError as error:  # such as a name of more than 255 bytes
+            raise wrong(None, f"cannot read {path}: {error.strerror}") from None
+        if not is_there:
             raise _missing(path)
         ctypes.set_errno(0)
         handle = self._lib.btf__parse(str(path).encode(), None)

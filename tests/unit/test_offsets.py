@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -48,3 +49,8 @@ def test_the_rest_has_to_be_there() -> None:
     assert caught.value.code is ExitCode.HOST
     (problem,) = caught.value.problems
     assert problem.message == "this kernel's BTF has no node.above or node.parent"
+
+
+def test_a_name_that_no_file_can_have_is_told() -> None:
+    with pytest.raises(ProblemsError, match=r"cannot read a+: File name too long"):
+        Btf(Path("a" * 300))
