@@ -7,6 +7,7 @@ counters count on until then. So it stays for a while, and goes when nothing can
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import time
@@ -176,6 +177,19 @@ class Generation:
             previous = Map.of(self.maps[_FINISHERS[function]])
             previous.update(_FIRST, struct.pack("<I", old.finishers[function]))
 
+    def forget_told_requests(self) -> None:
+        """Let go of requests that are kept only in case that they fail: such a one is lost then.
+
+        The program after this one does not see when the kernel uses their memory for others.
+        """
+        if "requests" not in self.maps:
+            return
+        requests = Map.of(self.maps["requests"])
+        told = [key for key in requests.iterate_keys() if _is_told(requests.lookup(key) or b"")]
+        for key in told:
+            with contextlib.suppress(FileNotFoundError):  # it has failed meanwhile
+                requests.delete(key)
+
     def forget_previous(self) -> None:
         """Let go of the program before: what began under it counts as lost from now on."""
         for name in _FINISHERS.values():
@@ -257,6 +271,7 @@ class Generations:
             close(loaded)
             raise
         self.shared |= {name: fd for name, fd in loaded.maps.items() if name in SHARED_MAPS}
+        old.forget_told_requests()
         self._heirs.append(new.number)
         self._leaving.append(_Leaving(old, new, time.monotonic()))
         self.current = new

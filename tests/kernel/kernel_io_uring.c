@@ -332,11 +332,18 @@ static void unanswered(void)
 /* What is kept of a request that nobody answers is not that of those for which the kernel uses it next. */
 static void used_again(void)
 {
+    int is_held_up = getenv("HELD_UP") != NULL;
+
     ring.sqe_flags |= IOSQE_CQE_SKIP_SUCCESS;
     open_file(AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
     add();
     enter(0);
     ring.sqe_flags = 0;
+    if (is_held_up) {
+        puts("waiting");
+        fflush(stdout);
+        getchar();
+    }
     for (int i = 0; i < 8; i++) {
         request(IORING_OP_NOP);
         finish("io_uring_nop", 0);

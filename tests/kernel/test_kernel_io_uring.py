@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -299,3 +300,21 @@ def test_a_reload_keeps_what_is_under_way(etracee: Etracee, program: Path, work:
     accepts = [event["ret"] for event in run.of("io_uring_accept") if event["comm"] == "program"]
     assert accepts == [-125]
     assert run.summary["io_uring_accept"].lost == 0
+
+
+def test_a_reload_does_not_bring_back_what_has_no_answer(
+    etracee: Etracee, program: Path, work: Path
+) -> None:
+    watched = {"io_uring_openat": {}, "openat": {}}
+    profile = etracee.write_profile({"events": watched})
+    reloaded = Reloaded(etracee.start(profile), Path(profile))
+    reloaded.running.await_attached(work)
+    ring = [str(program), "used-again", "0", "0"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(ring, env={**os.environ, "HELD_UP": "1"}, **pipes) as waiting:
+        assert waiting.stdout and waiting.stdout.readline() == b"waiting\n"
+        reloaded.reload()
+        told, _ = waiting.communicate(b"\n")
+    assert told.count(b"io_uring_nop 0") == 8
+    opened = [e["filename"] for e in reloaded.end().of("io_uring_openat") if e["comm"] == "program"]
+    assert opened == ["/etc/passwd"]

@@ -328,6 +328,7 @@ def test_a_reload_holds_up_no_end(start: Start, work: Path, number: signal.Signa
     reloaded.ask()
     until(lambda: children(reloaded.pid) != [], "a compiler", reloaded.running)
     (compiler,) = children(reloaded.pid)
+    os.kill(compiler, signal.SIGSTOP)  # it must not be done before etracee hears of the end
     run = reloaded.running.end(number)
     assert run.code == 0, run.stderr
     assert "reload" not in run.stderr
